@@ -1,0 +1,1 @@
+//! The five resource kinds, their names, defaults, validation and schemas. No I/O.

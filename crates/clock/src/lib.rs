@@ -1,0 +1,1 @@
+//! One clock for everything that runs: the wall's, or tokio's paused one.

@@ -1,0 +1,1 @@
+//! The glidepath program: controller, sandbox and demo.

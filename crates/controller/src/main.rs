@@ -1,0 +1,3 @@
+//! The glidepath program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What Go does that users can see: durations, floats, times, quoting, quantities, hashes.

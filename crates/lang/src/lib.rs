@@ -1,0 +1,1 @@
+//! The small languages users write in manifests: conditions, JSONPath, argument placeholders.

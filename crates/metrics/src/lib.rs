@@ -1,0 +1,1 @@
+//! Metric providers: build the request, read the answer. Sending sits behind one narrow trait.

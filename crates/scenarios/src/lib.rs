@@ -1,0 +1,1 @@
+//! Given, when, then: release stories that name no control plane.

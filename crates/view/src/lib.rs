@@ -1,0 +1,1 @@
+//! Object trees as rows: what both the terminal and a page show.

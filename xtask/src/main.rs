@@ -1,0 +1,3 @@
+//! Everyday commands, run as `cargo xtask <command>`.
+
+fn main() {}
