@@ -142,7 +142,7 @@ impl WantedTraffic {
         let additional: BTreeMap<&str, i32> = self
             .additional
             .iter()
-            .map(|d| (d.service_name.as_deref().unwrap_or_default(), d.weight))
+            .map(|d| (d.service_name.as_str(), d.weight))
             .collect();
         let hashes_match = !seen.selects_by_hash
             || (seen.canary_hash.as_deref().unwrap_or_default() == self.canary_hash
