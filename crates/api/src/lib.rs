@@ -5,6 +5,7 @@
 
 pub mod analysis;
 pub mod cluster;
+pub mod defaults;
 pub mod experiment;
 pub mod meta;
 pub mod names;
