@@ -10,6 +10,7 @@
 //! previews, explanations and replays possible. `rollout::decide`, `analysis::decide` and
 //! `experiment::decide` are the three entrances; each plans and then passes the [`guard`].
 
+pub mod analysis;
 pub mod plan;
 pub mod snapshot;
 pub mod traffic;

@@ -114,6 +114,9 @@ pub struct AnalysisSnapshot {
     /// Jobs of this run's job metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<Job>,
+    /// Pods of those Jobs that are not finished; may be left empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub job_pods: Vec<Pod>,
     /// Writes of the previous round that were refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,

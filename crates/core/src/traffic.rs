@@ -139,11 +139,8 @@ impl WantedTraffic {
     #[must_use]
     pub fn is_carried_by(&self, seen: &RouterObservation) -> bool {
         let Some(weights) = &seen.weights else { return false };
-        let additional: BTreeMap<&str, i32> = self
-            .additional
-            .iter()
-            .map(|d| (d.service_name.as_str(), d.weight))
-            .collect();
+        let additional: BTreeMap<&str, i32> =
+            self.additional.iter().map(|d| (d.service_name.as_str(), d.weight)).collect();
         let hashes_match = !seen.selects_by_hash
             || (seen.canary_hash.as_deref().unwrap_or_default() == self.canary_hash
                 && seen.stable_hash.as_deref().unwrap_or_default() == self.stable_hash);
