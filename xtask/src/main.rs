@@ -1,3 +1,11 @@
 //! Everyday commands, run as `cargo xtask <command>`.
 
-fn main() {}
+mod r#gen;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((command, rest)) if command == "gen" => r#gen::run(rest),
+        _ => anyhow::bail!("usage: cargo xtask gen [--check]"),
+    }
+}

@@ -5,6 +5,9 @@
 
 pub mod analysis;
 pub mod cluster;
+#[cfg(test)]
+mod corpora;
+pub mod crd;
 pub mod defaults;
 pub mod experiment;
 pub mod meta;
