@@ -1,11 +1,48 @@
 //! Everyday commands, run as `cargo xtask <command>`.
 
+mod check;
 mod r#gen;
+mod run;
 
-fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        Some((command, rest)) if command == "gen" => r#gen::run(rest),
-        _ => anyhow::bail!("usage: cargo xtask gen [--check]"),
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+Commands:
+  demo [ARGS]     the main job on this machine: a canary and a blue-green release with real traffic
+  test [ARGS]     all tests that need nothing but this repository and package registries
+  check           format, lints, licences, generated files, documentation, each crate alone
+  gen [--check]   write generated files (CRDs); with --check only say whether they are fresh
+  bench [ARGS]    measure the controller; prints a table and writes JSON
+  fuzz [SECONDS]  throw mutated input at every parser, 60 seconds each unless said otherwise
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match command.as_str() {
+        "demo" => run::demo(&rest),
+        "test" => run::test(&rest),
+        "check" => check::all(),
+        "gen" => r#gen::run(&rest),
+        "bench" => run::bench(&rest),
+        "fuzz" => run::fuzz(&rest),
+        "help" | "--help" | "-h" => {
+            run::say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            run::complain(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            run::complain(&format!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,0 +1,90 @@
+//! Commands that start something: each is one or two cargo invocations.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Prints to standard output; the only place that does.
+pub(crate) fn say(text: &str) {
+    // A closed pipe is the reader's choice, not an error of the command.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints to standard error; the only place that does.
+pub(crate) fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Runs `cargo` with `args` in the workspace root and fails if it fails.
+pub(crate) fn cargo(args: &[&str]) -> Result<()> {
+    command(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(args))
+}
+
+/// Runs a command in the workspace root and fails if it fails.
+pub(crate) fn command(command: &mut Command) -> Result<()> {
+    command.current_dir(root());
+    let line = format!("{command:?}").replace('"', "");
+    let status = command.status().with_context(|| format!("could not start {line}"))?;
+    if !status.success() {
+        bail!("{line} ended with {status}");
+    }
+    Ok(())
+}
+
+fn with_rest<'a>(args: &[&'a str], rest: &'a [String]) -> Vec<&'a str> {
+    args.iter().copied().chain(rest.iter().map(String::as_str)).collect()
+}
+
+/// `cargo xtask demo`.
+pub(crate) fn demo(rest: &[String]) -> Result<()> {
+    cargo(&["build", "--package", "glidepath-controller", "--package", "glidepath-cli", "--bins"])?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    command(Command::new(target.join("debug/glidepath")).arg("demo").args(rest))
+}
+
+/// `cargo xtask test`.
+pub(crate) fn test(rest: &[String]) -> Result<()> {
+    cargo(&with_rest(&["test", "--workspace"], rest))
+}
+
+/// `cargo xtask bench`.
+pub(crate) fn bench(rest: &[String]) -> Result<()> {
+    cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "glidepath-controller",
+        "--package",
+        "glidepath-scenarios",
+        "--bins",
+    ])?;
+    cargo(&with_rest(
+        &[
+            "run",
+            "--release",
+            "--quiet",
+            "--package",
+            "glidepath-scenarios",
+            "--bin",
+            "glidepath-bench",
+            "--",
+        ],
+        rest,
+    ))
+}
+
+/// `cargo xtask fuzz`.
+pub(crate) fn fuzz(rest: &[String]) -> Result<()> {
+    cargo(&with_rest(
+        &["run", "--release", "--quiet", "--package", "glidepath-scenarios", "--bin", "glidepath-fuzz", "--"],
+        rest,
+    ))
+}
