@@ -1,4 +1,19 @@
 //! Workload controllers and kubelets that know a cluster only through the Kubernetes API.
+//!
+//! [`Workloads`] runs them: on the embedded plane all of them, on a real one only the kubelets, because
+//! the real controllers are there already.
+//!
+//! ```no_run
+//! # async fn run(client: kube::Client) {
+//! use glidepath_workloads::{Controller, Workloads, kubelet::node::NodeConfig};
+//!
+//! let workloads = Workloads::builder(client)
+//!     .controllers(Controller::ALL)
+//!     .model_nodes([NodeConfig::new("sandbox")])
+//!     .spawn();
+//! workloads.shutdown().await;
+//! # }
+//! ```
 
 pub mod api;
 pub mod cache;
@@ -8,3 +23,140 @@ pub mod object;
 pub mod queue;
 pub mod resource;
 pub mod selector;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use glidepath_clock::Clock;
+use kube::Client;
+use tokio::task::JoinSet;
+
+use crate::api::Api;
+use crate::cache::Hub;
+use crate::controllers::{Context, replica_set, scheduler, service_account};
+use crate::kubelet::node::NodeConfig;
+use crate::kubelet::{model, node};
+
+/// The controllers that can be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Controller {
+    /// ReplicaSets make pods.
+    ReplicaSet,
+    /// Pods are bound to nodes.
+    Scheduler,
+    /// Namespaces get their service account and root certificate.
+    ServiceAccount,
+}
+
+impl Controller {
+    /// Every controller.
+    pub const ALL: [Self; 3] = [Self::ReplicaSet, Self::Scheduler, Self::ServiceAccount];
+}
+
+/// What to run. See [`Workloads::builder`].
+pub struct Builder {
+    client: Client,
+    clock: Option<Clock>,
+    controllers: BTreeSet<Controller>,
+    model_nodes: Vec<NodeConfig>,
+    root_ca: String,
+    events: bool,
+}
+
+impl Builder {
+    /// The clock; the system's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The controllers to run; none by default.
+    #[must_use]
+    pub fn controllers(mut self, controllers: impl IntoIterator<Item = Controller>) -> Self {
+        self.controllers = controllers.into_iter().collect();
+        self
+    }
+
+    /// The nodes whose pods the model kubelet serves; none by default.
+    #[must_use]
+    pub fn model_nodes(mut self, nodes: impl IntoIterator<Item = NodeConfig>) -> Self {
+        self.model_nodes = nodes.into_iter().collect();
+        self
+    }
+
+    /// The PEM text published in every namespace's `kube-root-ca.crt`; empty by default.
+    #[must_use]
+    pub fn root_ca(mut self, pem: impl Into<String>) -> Self {
+        self.root_ca = pem.into();
+        self
+    }
+
+    /// Whether controllers record events about pods created, deleted and scheduled; off by default, because
+    /// each is a write.
+    #[must_use]
+    pub fn events(mut self, events: bool) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Starts everything. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn spawn(self) -> Workloads {
+        let api = Api::new(self.client);
+        let hub = Hub::new(api.clone());
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let context = Context { api: api.clone(), hub: Arc::clone(&hub), clock, events: self.events };
+        let mut tasks = JoinSet::new();
+        for controller in self.controllers {
+            let context = context.clone();
+            match controller {
+                Controller::ReplicaSet => tasks.spawn(replica_set::run(context)),
+                Controller::Scheduler => tasks.spawn(scheduler::run(context)),
+                Controller::ServiceAccount => {
+                    tasks.spawn(service_account::run(context, self.root_ca.clone()))
+                }
+            };
+        }
+        for config in &self.model_nodes {
+            tasks.spawn(node::run(api.clone(), clock, config.clone()));
+        }
+        if !self.model_nodes.is_empty() {
+            tasks.spawn(model::run(context, self.model_nodes));
+        }
+        Workloads { tasks, hub }
+    }
+}
+
+/// Controllers and kubelets that run. Dropping it stops them at once.
+pub struct Workloads {
+    tasks: JoinSet<()>,
+    hub: Arc<Hub>,
+}
+
+impl Workloads {
+    /// Starts describing what to run against the API server behind `client`.
+    #[must_use]
+    pub fn builder(client: Client) -> Builder {
+        Builder {
+            client,
+            clock: None,
+            controllers: BTreeSet::new(),
+            model_nodes: Vec::new(),
+            root_ca: String::new(),
+            events: false,
+        }
+    }
+
+    /// Stops everything and waits until it has stopped.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+        self.hub.stop();
+    }
+}
+
+impl Drop for Workloads {
+    fn drop(&mut self) {
+        self.hub.stop();
+    }
+}

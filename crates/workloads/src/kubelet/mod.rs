@@ -1,6 +1,8 @@
 //! Two kubelets: [`model`] only tells what would happen to a pod, [`process`] runs it as local processes.
 
 pub mod backoff;
+pub mod model;
+pub mod node;
 pub mod pod_run;
 pub mod script;
 pub mod status;

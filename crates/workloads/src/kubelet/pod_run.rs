@@ -19,6 +19,7 @@ pub struct PodRun {
     start_time: Timestamp,
     containers: Vec<ContainerRun>,
     failed: Option<(&'static str, String)>,
+    departure: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl PodRun {
     #[must_use]
     pub fn new(pod: &Object, now: Timestamp) -> Self {
         let start_time = pod.time("/status/startTime").unwrap_or(now);
-        let mut run = Self { start_time, containers: Vec::new(), failed: None };
+        let mut run = Self { start_time, containers: Vec::new(), failed: None, departure: None };
         for (list, statuses) in [
             ("/spec/initContainers", "/status/initContainerStatuses"),
             ("/spec/containers", "/status/containerStatuses"),
@@ -199,6 +200,23 @@ impl PodRun {
         let times = running
             .map(|run| run.script.stop_after.map_or(grace, |time| run.script.pre_stop.saturating_add(time)));
         times.max().unwrap_or_default().min(grace)
+    }
+
+    /// When the pod has gone, decided when its deletion is first seen; a later, shorter grace cuts it off.
+    pub fn departure(&mut self, deletion: Timestamp, grace: Duration, now: Timestamp) -> Timestamp {
+        let at = match self.departure {
+            Some((known, at)) if known == deletion => at,
+            Some((_, at)) => at.min(add_std(now, grace)),
+            None => add_std(now, self.stop_time(grace)),
+        };
+        self.departure = Some((deletion, at));
+        at
+    }
+
+    /// Whether the pod waits for its start delay.
+    #[must_use]
+    pub fn is_held_back(&self, pod: &Object, now: Timestamp) -> bool {
+        add_std(self.start_time, start_delay(pod)) > now
     }
 
     /// Ends what still runs because the pod was asked to go, by SIGTERM or at the end of its grace.
