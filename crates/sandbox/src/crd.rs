@@ -1,0 +1,210 @@
+//! CustomResourceDefinitions: what they must say, the status they get, and the resources they serve.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::document::{self, default_to, map_at, text};
+use crate::plane::Plane;
+use crate::refusal::Cause;
+use crate::registry::{Resource, ScalePaths, Version};
+use crate::store::Contents;
+
+/// Defaults and status of a definition. `old` is the stored one when it is replaced.
+pub(crate) fn prepare(plane: &Plane, old: Option<&Value>, object: &mut Value) {
+    let spec = map_at(object, "spec");
+    default_to(spec, "conversion", json!({ "strategy": "None" }));
+    if let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) {
+        let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        default_to(names, "singular", kind.to_lowercase());
+        default_to(names, "listKind", format!("{kind}List"));
+    }
+    let names = object.pointer("/spec/names").cloned().unwrap_or_default();
+    let stored_version = versions(object)
+        .find(|version| version.get("storage") == Some(&json!(true)))
+        .map(|version| version["name"].clone())
+        .unwrap_or_default();
+    let mut stored: Vec<Value> = old
+        .and_then(|old| old.pointer("/status/storedVersions"))
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    if !stored.contains(&stored_version) {
+        stored.push(stored_version);
+    }
+    let conditions = old.and_then(|old| old.pointer("/status/conditions")).cloned().unwrap_or_else(|| {
+        let now = plane.timestamp();
+        json!([
+            { "type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found", "lastTransitionTime": now },
+            { "type": "Established", "status": "True", "reason": "InitialNamesAccepted", "message": "the initial names have been accepted", "lastTransitionTime": now },
+        ])
+    });
+    object["status"] = json!({ "acceptedNames": names, "conditions": conditions, "storedVersions": stored });
+}
+
+fn versions(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// What is wrong with a definition.
+pub(crate) fn validate(object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (pointer, field) in [
+        ("/spec/group", "spec.group"),
+        ("/spec/scope", "spec.scope"),
+        ("/spec/names/plural", "spec.names.plural"),
+        ("/spec/names/kind", "spec.names.kind"),
+    ] {
+        if text(object, pointer).is_empty() {
+            causes.push(Cause::required(field, ""));
+        }
+    }
+    let scope = text(object, "/spec/scope");
+    if !scope.is_empty() && !matches!(scope, "Namespaced" | "Cluster") {
+        causes.push(Cause::unsupported(
+            "spec.scope",
+            &json!(scope),
+            &["Cluster".into(), "Namespaced".into()],
+        ));
+    }
+    let wanted = format!("{}.{}", text(object, "/spec/names/plural"), text(object, "/spec/group"));
+    if document::name(object) != wanted {
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &json!(document::name(object)),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
+    }
+    let stored = versions(object).filter(|version| version.get("storage") == Some(&json!(true))).count();
+    if stored != 1 {
+        let versions = object.pointer("/spec/versions").cloned().unwrap_or_default();
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &versions,
+            "must have exactly one version marked as storage version",
+        ));
+    }
+    for (index, version) in versions(object).enumerate() {
+        if version.pointer("/schema/openAPIV3Schema").is_none() {
+            causes.push(Cause::required(
+                format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
+        }
+    }
+    causes
+}
+
+/// Serves what the definition `name` now says; stops serving it when it is gone.
+pub(crate) fn follow(plane: &Plane, contents: &mut Contents, object: Option<&Value>, name: &str) {
+    if let Some(object) = object {
+        plane.registry.insert(resource_of(object));
+        return;
+    }
+    let Some((plural, group)) = name.split_once('.') else { return };
+    if let Some(resource) = plane.registry.get(group, plural).filter(|resource| resource.is_custom()) {
+        plane.registry.remove(group, plural);
+        let keys: Vec<_> = contents.table(&resource.table).objects.keys().cloned().collect();
+        for key in keys {
+            contents.remove(&resource.table, &key);
+        }
+        contents.drop_table(&resource.table);
+    }
+}
+
+/// Serves what the stored definitions say, after a restart.
+pub(crate) fn follow_all(plane: &Plane) {
+    let mut contents = plane.store.lock();
+    for stored in contents.table("customresourcedefinitions.apiextensions.k8s.io").scope("") {
+        plane.registry.insert(resource_of(&stored.object()));
+    }
+}
+
+/// The resource that a valid definition describes.
+pub(crate) fn resource_of(object: &Value) -> Resource {
+    let names = |key: &str| text(object, &format!("/spec/names/{key}")).to_owned();
+    let list = |key: &str| -> Vec<String> {
+        object
+            .pointer(&format!("/spec/names/{key}"))
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    };
+    let group = text(object, "/spec/group").to_owned();
+    let mut described: Vec<(Version, bool)> = versions(object)
+        .map(|version| (version_of(object, &group, version), version["storage"] == json!(true)))
+        .collect();
+    described.sort_by(|(a, _), (b, _)| version_rank(&b.name).cmp(&version_rank(&a.name)));
+    let storage = described.iter().position(|(_, storage)| *storage).unwrap_or(0);
+    let plural = names("plural");
+    Resource {
+        table: Arc::from(format!("{plural}.{group}")),
+        singular: names("singular"),
+        kind: names("kind"),
+        list_kind: names("listKind"),
+        short_names: list("shortNames"),
+        categories: list("categories"),
+        namespaced: text(object, "/spec/scope") == "Namespaced",
+        generation: true,
+        versions: described.into_iter().map(|(version, _)| version).collect(),
+        storage,
+        built_in: None,
+        group,
+        plural,
+    }
+}
+
+fn version_of(object: &Value, group: &str, version: &Value) -> Version {
+    let name = text(version, "/name").to_owned();
+    let scale = version.pointer("/subresources/scale").map(|scale| {
+        let pointer = |key: &str| dotted_to_pointer(text(scale, key));
+        ScalePaths {
+            spec_replicas: pointer("/specReplicasPath"),
+            status_replicas: pointer("/statusReplicasPath"),
+            selector: scale.get("labelSelectorPath").and_then(Value::as_str).map(dotted_to_pointer),
+        }
+    });
+    let deprecation = (version.get("deprecated") == Some(&json!(true))).then(|| {
+        version.get("deprecationWarning").and_then(Value::as_str).map_or_else(
+            || format!("{group}/{name} {} is deprecated", text(object, "/spec/names/kind")),
+            str::to_owned,
+        )
+    });
+    Version {
+        served: version.get("served") == Some(&json!(true)),
+        status: version.pointer("/subresources/status").is_some(),
+        scale,
+        schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
+        columns: version
+            .get("additionalPrinterColumns")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default(),
+        deprecation,
+        name,
+    }
+}
+
+/// `.spec.replicas` as a JSON pointer.
+fn dotted_to_pointer(path: &str) -> String {
+    path.replace('.', "/")
+}
+
+/// Orders versions as discovery does: v2 before v1, v1 before v1beta2 before v1alpha1 before others.
+fn version_rank(name: &str) -> (u8, u64, u64, std::cmp::Reverse<String>) {
+    let odd = || (0, 0, 0, std::cmp::Reverse(name.to_owned()));
+    let Some(rest) = name.strip_prefix('v') else { return odd() };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let Ok(major) = rest[..digits].parse::<u64>() else { return odd() };
+    let (stage, minor) = match &rest[digits..] {
+        "" => (3, 0),
+        tail => match (tail.strip_prefix("beta"), tail.strip_prefix("alpha")) {
+            (Some(minor), _) => (2, minor.parse().unwrap_or(0)),
+            (_, Some(minor)) => (1, minor.parse().unwrap_or(0)),
+            _ => return odd(),
+        },
+    };
+    (stage, major, minor, std::cmp::Reverse(String::new()))
+}

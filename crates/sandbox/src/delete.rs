@@ -1,0 +1,266 @@
+//! DELETE of one object and of collections: preconditions, grace, finalizers and propagation.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::call::{Answer, Call, Target};
+use crate::decode;
+use crate::document::{self, metadata};
+use crate::plane::{Plane, format_seconds};
+use crate::read::{lens, parse_selector};
+use crate::refusal::{Cause, Refusal, Reply, Subject};
+use crate::store::{Contents, Stored};
+use crate::write::is_ready_to_go;
+
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// The kinds whose deletion answers with the object instead of a Status.
+const ANSWERED_WITH_OBJECT: &[&str] = &[
+    "namespaces",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+    "storageclasses.storage.k8s.io",
+];
+
+/// `DeleteOptions`, from the body or the query.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeleteOptions {
+    grace_seconds: Option<i64>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    propagation: Option<String>,
+    dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// Reads the body when there is one, else the query.
+    pub fn parse(call: &Call) -> Reply<Self> {
+        let mut options = Self::default();
+        if !call.body.is_empty() {
+            let body = decode::object(call)?;
+            options.grace_seconds = body.get("gracePeriodSeconds").and_then(Value::as_i64);
+            let owned = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            options.uid = owned("/preconditions/uid");
+            options.resource_version = owned("/preconditions/resourceVersion");
+            options.propagation = owned("/propagationPolicy");
+            options.dry_run =
+                body.get("dryRun").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+            if let Some(orphan) = body.get("orphanDependents").and_then(Value::as_bool) {
+                options.propagation = Some(if orphan { "Orphan" } else { "Background" }.into());
+            }
+        }
+        if let Some(seconds) = call.query.number("gracePeriodSeconds")? {
+            options.grace_seconds = Some(seconds);
+        }
+        if call.query.has("propagationPolicy") {
+            options.propagation = Some(call.query.get("propagationPolicy").to_owned());
+        }
+        options.dry_run |= call.query.get("dryRun") == "All";
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Reply<()> {
+        match self.propagation.as_deref() {
+            None | Some("Orphan" | "Foreground" | "Background") => Ok(()),
+            Some(other) => Err(Refusal::invalid(
+                &Subject { group: "meta.k8s.io", plural: "", kind: "DeleteOptions" },
+                "",
+                &[Cause::unsupported(
+                    "propagationPolicy",
+                    &json!(other),
+                    &["Background".into(), "Foreground".into(), "Orphan".into(), "nil".into()],
+                )],
+            )),
+        }
+    }
+}
+
+/// DELETE of one object.
+pub(crate) fn delete(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
+    let options = DeleteOptions::parse(call)?;
+    let mut contents = plane.store.lock();
+    let (stored, gone) = delete_object(plane, &mut contents, target, &options)?;
+    drop(contents);
+    let with_object = ANSWERED_WITH_OBJECT.contains(&&*target.resource.table);
+    if !gone || with_object {
+        return Ok(Answer::json(200, lens(plane, call, target).one(&stored)));
+    }
+    let object = stored.object();
+    let mut details = Map::new();
+    details.insert("name".into(), json!(target.name));
+    if !target.resource.group.is_empty() {
+        details.insert("group".into(), json!(target.resource.group));
+    }
+    details.insert("kind".into(), json!(target.resource.plural));
+    details.insert("uid".into(), json!(document::uid(&object)));
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+    });
+    Ok(Answer::value(200, &status))
+}
+
+/// DELETE of everything that matches.
+pub(crate) fn delete_collection(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
+    let options = DeleteOptions::parse(call)?;
+    let selector = parse_selector(call, target)?;
+    let mut contents = plane.store.lock();
+    let chosen: Vec<Arc<Stored>> = contents
+        .table(&target.resource.table)
+        .scope(&target.namespace)
+        .filter(|stored| selector.matches(stored))
+        .map(Arc::clone)
+        .collect();
+    let mut deleted = Vec::with_capacity(chosen.len());
+    for stored in chosen {
+        let one = Target {
+            namespace: stored.key.namespace().to_owned(),
+            name: stored.key.name().to_owned(),
+            ..target.clone()
+        };
+        deleted.push(delete_object(plane, &mut contents, &one, &options)?.0);
+    }
+    let metadata = json!({ "resourceVersion": contents.resource_version().to_string() });
+    drop(contents);
+    Ok(Answer::json(200, lens(plane, call, target).many(&deleted, &metadata)))
+}
+
+/// Deletes one object, or marks it when something has to happen first. Says whether it is gone.
+pub(crate) fn delete_object(
+    plane: &Plane,
+    contents: &mut Contents,
+    target: &Target,
+    options: &DeleteOptions,
+) -> Reply<(Arc<Stored>, bool)> {
+    let resource = &target.resource;
+    let current = contents.get(&resource.table, &target.key()).ok_or_else(|| target.not_found())?;
+    let old = current.object();
+    check_preconditions(target, &old, options)?;
+    check_protected(target)?;
+    let mut object = old.clone();
+    set_propagation_finalizers(target, &mut object, options);
+    let grace = grace_seconds(target, &object, options);
+    let was_deleting = document::is_being_deleted(&object);
+    mark_deleted(plane, &mut object, was_deleting, grace);
+    if resource.is("", "namespaces") {
+        object["status"]["phase"] = json!("Terminating");
+    }
+    if !was_deleting {
+        if let Some(generation) = object.pointer_mut("/metadata/generation") {
+            *generation = json!(generation.as_i64().unwrap_or(0) + 1);
+        }
+    }
+    let gone = is_ready_to_go(resource, &object);
+    if options.dry_run {
+        return Ok((Arc::new(Stored::from_object(&object, 0, resource.selectable())), gone));
+    }
+    if !gone {
+        if object == old {
+            return Ok((current, false));
+        }
+        let stored = contents.put(&resource.table, object.clone());
+        plane.after_write(contents, resource, Some(&object), stored.key.name());
+        return Ok((stored, false));
+    }
+    let key = target.key();
+    let last = contents.remove(&resource.table, &key).unwrap_or(current);
+    plane.after_write(contents, resource, None, key.name());
+    Ok((last, true))
+}
+
+fn check_preconditions(target: &Target, old: &Value, options: &DeleteOptions) -> Reply<()> {
+    let refuse = |what: &str, wanted: &str, meta: &str, actual: &str| {
+        Err(Refusal::conflict(
+            &target.resource.subject(),
+            &target.name,
+            &format!(
+                "the {what} in the precondition ({wanted}) does not match the {meta} in record ({actual}). The object might have been deleted and then recreated"
+            ),
+        ))
+    };
+    if let Some(wanted) = options.uid.as_deref().filter(|uid| *uid != document::uid(old)) {
+        return refuse("UID", wanted, "UID", document::uid(old));
+    }
+    let actual = document::text(old, "/metadata/resourceVersion");
+    if let Some(wanted) = options.resource_version.as_deref().filter(|version| *version != actual) {
+        return refuse("ResourceVersion", wanted, "ResourceVersion", actual);
+    }
+    Ok(())
+}
+
+/// Namespaces the system needs stay.
+fn check_protected(target: &Target) -> Reply<()> {
+    let protected = matches!(target.name.as_str(), "default" | "kube-system" | "kube-public");
+    if target.resource.is("", "namespaces") && protected {
+        return Err(Refusal::forbidden(
+            &target.resource.subject(),
+            &target.name,
+            "this namespace may not be deleted",
+        ));
+    }
+    Ok(())
+}
+
+/// The propagation policy lives on as a finalizer that the garbage collector works off.
+fn set_propagation_finalizers(target: &Target, object: &mut Value, options: &DeleteOptions) {
+    let mut finalizers: Vec<String> = document::finalizers(object).into_iter().map(str::to_owned).collect();
+    let has = |finalizers: &[String], name: &str| finalizers.iter().any(|one| one == name);
+    let orphans_by_default =
+        target.resource.is("", "replicationcontrollers") || target.resource.is("batch", "jobs");
+    let (orphan, foreground) = match options.propagation.as_deref() {
+        Some("Orphan") => (true, false),
+        Some("Foreground") => (false, true),
+        Some(_) => (false, false),
+        None if has(&finalizers, ORPHAN) || has(&finalizers, FOREGROUND) => {
+            (has(&finalizers, ORPHAN), has(&finalizers, FOREGROUND))
+        }
+        None => (orphans_by_default, false),
+    };
+    // Pods and events have no dependents worth waiting for, but the server adds the finalizers all the same.
+    for (name, wanted) in [(ORPHAN, orphan), (FOREGROUND, foreground)] {
+        if wanted && !has(&finalizers, name) {
+            finalizers.push(name.to_owned());
+        } else if !wanted {
+            finalizers.retain(|one| one != name);
+        }
+    }
+    let meta = metadata(object);
+    if finalizers.is_empty() {
+        meta.remove("finalizers");
+    } else {
+        meta.insert("finalizers".into(), json!(finalizers));
+    }
+}
+
+/// Only pods are deleted with grace; unscheduled and finished ones at once.
+fn grace_seconds(target: &Target, object: &Value, options: &DeleteOptions) -> i64 {
+    if !target.resource.is("", "pods") {
+        return 0;
+    }
+    let asked = options.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
+    let from_spec = object.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64);
+    let seconds = asked.or(from_spec).unwrap_or(30);
+    let unscheduled = document::text(object, "/spec/nodeName").is_empty();
+    let finished = matches!(document::text(object, "/status/phase"), "Succeeded" | "Failed");
+    if unscheduled || finished { 0 } else { seconds }
+}
+
+/// Sets the deletion marks; a second deletion can only shorten the grace.
+fn mark_deleted(plane: &Plane, object: &mut Value, was_deleting: bool, grace: i64) {
+    let before = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64);
+    let meta = metadata(object);
+    if was_deleting && before.is_some_and(|before| before <= grace) {
+        return;
+    }
+    let at = plane.clock.now().saturating_add(jiff::SignedDuration::from_secs(grace));
+    let at = at.unwrap_or_else(|_| plane.clock.now());
+    meta.insert("deletionTimestamp".into(), json!(format_seconds(at)));
+    meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
+}

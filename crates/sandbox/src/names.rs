@@ -1,0 +1,170 @@
+//! The rules for names, labels and annotations that hold for every object.
+
+use serde_json::{Value, json};
+
+use crate::document;
+use crate::refusal::Cause;
+use crate::registry::Resource;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+/// All annotations of an object together, in bytes.
+const ANNOTATIONS_LIMIT: usize = 256 << 10;
+
+/// A DNS label: lower case letters, digits and dashes, at most 63.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 63 && is_dns_part(text)
+}
+
+fn is_dns_part(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.bytes().all(|c| inner(c) || c == b'-')
+        && text.bytes().next().is_some_and(inner)
+        && text.bytes().last().is_some_and(inner)
+}
+
+/// Dot-separated DNS labels, at most 253 characters in all.
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 253 && text.split('.').all(is_dns_part)
+}
+
+fn is_name_part(text: &str) -> bool {
+    let edge = |c: u8| c.is_ascii_alphanumeric();
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|c| edge(c) || b"-_.".contains(&c))
+        && text.bytes().next().is_some_and(edge)
+        && text.bytes().last().is_some_and(edge)
+}
+
+/// How the names of a resource are checked.
+enum NameRule {
+    Subdomain,
+    Label,
+    /// RBAC: anything that fits into a path.
+    Path,
+}
+
+fn name_rule(resource: &Resource) -> NameRule {
+    match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "namespaces" | "services") => NameRule::Label,
+        ("rbac.authorization.k8s.io", _) => NameRule::Path,
+        _ => NameRule::Subdomain,
+    }
+}
+
+/// What is wrong with the metadata of an object.
+pub(crate) fn check_metadata(resource: &Resource, object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let name = document::name(object);
+    if name.is_empty() {
+        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+    } else if let Some(why) = name_problem(&name_rule(resource), name) {
+        causes.push(Cause::invalid("metadata.name", &json!(name), why));
+    }
+    check_labels(object.pointer("/metadata/labels"), "metadata.labels", &mut causes);
+    check_annotations(object, &mut causes);
+    check_finalizers(object, &mut causes);
+    check_owners(object, &mut causes);
+    causes
+}
+
+fn name_problem(rule: &NameRule, name: &str) -> Option<&'static str> {
+    match rule {
+        NameRule::Subdomain if name.len() > 253 => Some("must be no more than 253 bytes"),
+        NameRule::Subdomain if !is_dns_subdomain(name) => Some(SUBDOMAIN),
+        NameRule::Label if name.len() > 63 => Some("must be no more than 63 bytes"),
+        NameRule::Label if !is_dns_label(name) => Some(LABEL),
+        NameRule::Path if name == "." || name == ".." => Some("may not be '.' or '..'"),
+        NameRule::Path if name.contains('/') => Some("may not contain '/'"),
+        NameRule::Path if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    }
+}
+
+/// Label keys and values, wherever labels stand.
+pub(crate) fn check_labels(labels: Option<&Value>, field: &str, causes: &mut Vec<Cause>) {
+    for (key, value) in labels.and_then(Value::as_object).into_iter().flatten() {
+        check_qualified_name(key, field, causes);
+        let text = value.as_str().unwrap_or_default();
+        if text.len() > 63 {
+            causes.push(Cause::invalid(field, &json!(text), "must be no more than 63 bytes"));
+        } else if !text.is_empty() && !is_name_part(text) {
+            causes.push(Cause::invalid(field, &json!(text), LABEL_VALUE));
+        }
+    }
+}
+
+fn check_qualified_name(key: &str, field: &str, causes: &mut Vec<Cause>) {
+    let name = match key.split_once('/') {
+        Some((prefix, name)) => {
+            if !is_dns_subdomain(prefix) {
+                let why = if prefix.is_empty() {
+                    "prefix part must be non-empty".to_owned()
+                } else {
+                    format!("prefix part {SUBDOMAIN}")
+                };
+                causes.push(Cause::invalid(field, &json!(key), why));
+            }
+            name
+        }
+        None => key,
+    };
+    if name.is_empty() {
+        causes.push(Cause::invalid(field, &json!(key), "name part must be non-empty"));
+    }
+    if name.len() > 63 {
+        causes.push(Cause::invalid(field, &json!(key), "name part must be no more than 63 bytes"));
+    } else if !is_name_part(name) {
+        causes.push(Cause::invalid(field, &json!(key), QUALIFIED));
+    }
+}
+
+fn check_annotations(object: &Value, causes: &mut Vec<Cause>) {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let mut size = 0;
+    for (key, value) in annotations.into_iter().flatten() {
+        check_qualified_name(&key.to_lowercase(), "metadata.annotations", causes);
+        size += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > ANNOTATIONS_LIMIT {
+        causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT as u64));
+    }
+}
+
+fn check_finalizers(object: &Value, causes: &mut Vec<Cause>) {
+    for finalizer in document::finalizers(object) {
+        check_qualified_name(finalizer, "metadata.finalizers", causes);
+    }
+}
+
+fn check_owners(object: &Value, causes: &mut Vec<Cause>) {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let mut controllers = 0;
+    for (index, owner) in owners.into_iter().flatten().enumerate() {
+        let field = format!("metadata.ownerReferences[{index}]");
+        for (key, hint) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
+            if owner.get(key).and_then(Value::as_str).unwrap_or_default().is_empty() {
+                causes.push(Cause::invalid(format!("{field}.{key}"), &json!(""), hint));
+            }
+        }
+        if owner.get("controller") == Some(&json!(true)) {
+            controllers += 1;
+        }
+    }
+    if controllers > 1 {
+        let owners = object.pointer("/metadata/ownerReferences").cloned().unwrap_or_default();
+        causes.push(Cause::invalid(
+            "metadata.ownerReferences",
+            &owners,
+            "Only one reference can have Controller set to true",
+        ));
+    }
+}

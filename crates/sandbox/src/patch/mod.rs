@@ -1,0 +1,103 @@
+//! PATCH in its forms: JSON patch, merge patch, strategic merge patch.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::call::{Answer, Call, Target, WriteOptions};
+use crate::convert;
+use crate::decode;
+use crate::document;
+use crate::plane::Plane;
+use crate::read::lens;
+use crate::refusal::{Refusal, Reply};
+use crate::store::Stored;
+use crate::write::{Part, check_named, replace_object};
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+/// JSON patches may not have more operations than this.
+const OPERATIONS_LIMIT: usize = 10_000;
+
+/// A patch, read but not applied.
+enum Patch {
+    Json(json_patch::Patch),
+    Merge(Value),
+}
+
+/// PATCH of an object or of its status.
+pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
+    let options = WriteOptions::parse(call)?;
+    let patch = parse(call, target)?;
+    let mut warnings = Vec::new();
+    let mut contents = plane.store.lock();
+    let current = contents.get(&target.resource.table, &target.key()).ok_or_else(|| target.not_found())?;
+    let object = patched(&patch, target, &current)?;
+    check_named(target, &object)?;
+    let stored = replace_object(
+        plane,
+        &mut contents,
+        target,
+        &current,
+        object,
+        Part::of(&target.subresource),
+        &options,
+        &mut warnings,
+    )?;
+    drop(contents);
+    Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings))
+}
+
+fn parse(call: &Call, target: &Target) -> Reply<Patch> {
+    match call.content_type() {
+        JSON_PATCH => {
+            let patch: json_patch::Patch = serde_json::from_slice(&call.body)
+                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+            if patch.0.len() > OPERATIONS_LIMIT {
+                return Err(Refusal::new(
+                    413,
+                    "RequestEntityTooLarge",
+                    format!(
+                        "The allowed maximum operations in a JSON patch is {OPERATIONS_LIMIT}, got {}",
+                        patch.0.len()
+                    ),
+                ));
+            }
+            Ok(Patch::Json(patch))
+        }
+        MERGE_PATCH => Ok(Patch::Merge(decode::json(&call.body)?)),
+        _ if target.resource.is_custom() => {
+            Err(Refusal::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY_PATCH]))
+        }
+        _ => Err(Refusal::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH])),
+    }
+}
+
+/// The current object in the version of the request, with the patch applied.
+fn patched(patch: &Patch, target: &Target, current: &Arc<Stored>) -> Reply<Value> {
+    let mut object = convert::from_stored(&target.resource, target.version, current.object());
+    match patch {
+        Patch::Json(patch) => json_patch::patch(&mut object, patch).map_err(|error| {
+            Refusal::new(
+                422,
+                "Invalid",
+                format!("the server rejected our request due to an error in our request: {error}"),
+            )
+        })?,
+        Patch::Merge(patch) => {
+            if !patch.is_object() {
+                return Err(Refusal::bad_request(
+                    "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
+                ));
+            }
+            json_patch::merge(&mut object, patch);
+        }
+    }
+    if !object.is_object() || document::text(&object, "/kind").is_empty() {
+        return Err(Refusal::bad_request("the patched object is no longer an object"));
+    }
+    Ok(object)
+}

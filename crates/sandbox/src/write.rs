@@ -1,0 +1,527 @@
+//! Creating and replacing objects: what a client may set, what the server sets, and when a write
+//! changes nothing.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::admission;
+use crate::call::{Answer, Call, FieldValidation, Target, WriteOptions};
+use crate::convert;
+use crate::decode;
+use crate::document::{self, as_map, metadata};
+use crate::names;
+use crate::plane::Plane;
+use crate::read::lens;
+use crate::refusal::{Cause, Refusal, Reply};
+use crate::registry::Resource;
+use crate::store::{Contents, Key, Stored};
+
+/// Which part of an object a write may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but the status of kinds that have one of their own.
+    Whole,
+    /// Only the status.
+    Status,
+    /// `spec.finalizers` of a namespace.
+    Finalize,
+    /// Anything; for writes that the server itself derives (scale, binding).
+    Internal,
+}
+
+impl Part {
+    /// From the subresource in the path.
+    pub fn of(subresource: &str) -> Self {
+        match subresource {
+            "status" => Self::Status,
+            "finalize" => Self::Finalize,
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// POST of a new object.
+pub(crate) fn create(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
+    let options = WriteOptions::parse(call)?;
+    let object = decode::object(call)?;
+    let mut warnings = Vec::new();
+    let mut contents = plane.store.lock();
+    let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
+    drop(contents);
+    warnings.extend(target.resource.versions[target.version].deprecation.clone());
+    Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings))
+}
+
+/// PUT of an object or of its status.
+pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
+    let options = WriteOptions::parse(call)?;
+    let object = decode::object(call)?;
+    let mut warnings = Vec::new();
+    let mut contents = plane.store.lock();
+    let current = contents.get(&target.resource.table, &target.key());
+    let Some(current) = current else {
+        // Only a few kinds are created by PUT, as in the real server.
+        if target.subresource.is_empty() && target.resource.is("coordination.k8s.io", "leases") {
+            let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
+            return Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings));
+        }
+        return Err(target.not_found());
+    };
+    check_named(target, &object)?;
+    check_update_version(target, &object)?;
+    let stored = replace_object(
+        plane,
+        &mut contents,
+        target,
+        &current,
+        object,
+        Part::of(&target.subresource),
+        &options,
+        &mut warnings,
+    )?;
+    drop(contents);
+    Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings))
+}
+
+/// Creates an object that a client sent in the target's version.
+pub(crate) fn create_object(
+    plane: &Plane,
+    contents: &mut Contents,
+    target: &Target,
+    mut object: Value,
+    options: &WriteOptions,
+    warnings: &mut Vec<String>,
+) -> Reply<Arc<Stored>> {
+    check_type(target, &mut object)?;
+    check_namespace_matches(target, &mut object)?;
+    admission::check_fields(target, &mut object, options.field_validation, warnings)?;
+    if target.resource.namespaced {
+        check_namespace_open(contents, target)?;
+    }
+    let mut object = convert::to_stored(&target.resource, target.version, object);
+    if !document::text(&object, "/metadata/resourceVersion").is_empty() {
+        return Err(Refusal::new(
+            500,
+            "InternalError",
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    stamp_new(plane, &target.resource, target.version, &mut object);
+    let generated = name_new(plane, contents, target, &mut object);
+    admission::prepare_create(plane, contents, target, &mut object)?;
+    let causes = new_object_causes(plane, target, &object);
+    if !causes.is_empty() {
+        let name = document::name(&object).to_owned();
+        return Err(Refusal::invalid(&target.resource.subject(), &name, &causes));
+    }
+    let key = Key::new(document::namespace(&object), document::name(&object));
+    if contents.get(&target.resource.table, &key).is_some() {
+        let refusal = Refusal::already_exists(&target.resource.subject(), key.name());
+        return Err(if generated { refusal.with_retry_after(1) } else { refusal });
+    }
+    Ok(commit(plane, contents, &target.resource, object, options.dry_run))
+}
+
+fn new_object_causes(plane: &Plane, target: &Target, object: &Value) -> Vec<Cause> {
+    let mut causes = names::check_metadata(&target.resource, object);
+    causes.extend(admission::validate(plane, target, object, None));
+    causes
+}
+
+/// Sets what only the server may set on a new object.
+fn stamp_new(plane: &Plane, resource: &Resource, version: usize, object: &mut Value) {
+    let has_status = resource.versions[version].status;
+    let map = as_map(object);
+    // A status that comes with a new object is dropped where it has a subresource of its own.
+    if has_status && !resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        map.remove("status");
+    }
+    let meta = metadata(object);
+    for key in [
+        "resourceVersion",
+        "selfLink",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "managedFields",
+    ] {
+        meta.remove(key);
+    }
+    meta.insert("uid".into(), json!(plane.new_uid()));
+    meta.insert("creationTimestamp".into(), json!(plane.timestamp()));
+    if resource.generation {
+        meta.insert("generation".into(), json!(1));
+    }
+    drop_empty_metadata(meta);
+}
+
+/// Go leaves empty maps and lists of metadata out.
+fn drop_empty_metadata(meta: &mut Map<String, Value>) {
+    for key in ["labels", "annotations", "finalizers", "ownerReferences", "managedFields"] {
+        let empty = match meta.get(key) {
+            Some(Value::Object(map)) => map.is_empty(),
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Null) => true,
+            _ => false,
+        };
+        if empty {
+            meta.remove(key);
+        }
+    }
+    if meta.get("generateName").is_some_and(|name| name.as_str().is_none_or(str::is_empty)) {
+        meta.remove("generateName");
+    }
+}
+
+/// Fills in a name from `generateName`; says whether it did.
+fn name_new(plane: &Plane, contents: &Contents, target: &Target, object: &mut Value) -> bool {
+    let prefix = document::text(object, "/metadata/generateName").to_owned();
+    if !document::name(object).is_empty() || prefix.is_empty() {
+        return false;
+    }
+    // Long prefixes are cut so that the whole name has at most 63 characters.
+    let prefix: String = prefix.chars().take(58).collect();
+    let mut name = String::new();
+    for _ in 0..8 {
+        name = format!("{prefix}{}", plane.name_suffix());
+        let key = Key::new(document::namespace(object), &name);
+        if contents.get(&target.resource.table, &key).is_none() {
+            break;
+        }
+    }
+    metadata(object).insert("name".into(), json!(name));
+    true
+}
+
+/// `apiVersion` and `kind` must be those of the path; missing ones are filled in.
+pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
+    let wanted = (target.api_version(), target.resource.kind.clone());
+    let given = (document::text(object, "/apiVersion"), document::text(object, "/kind"));
+    if !object.is_object() {
+        return Err(Refusal::bad_request("the object provided is unrecognized (must be of type Object)"));
+    }
+    if target.resource.is_custom() {
+        if given.1.is_empty() {
+            return Err(Refusal::bad_request("Object 'Kind' is missing in the request body"));
+        }
+        if given.0.is_empty() {
+            return Err(Refusal::bad_request("Object 'apiVersion' is missing in the request body"));
+        }
+    }
+    let version_fits = given.0.is_empty() || given.0 == wanted.0;
+    let kind_fits = given.1.is_empty() || given.1 == wanted.1;
+    if !(version_fits && kind_fits) {
+        if target.resource.is_custom() && !version_fits {
+            return Err(Refusal::bad_request(format!(
+                "the API version in the data ({}) does not match the expected API version ({})",
+                given.0, wanted.0
+            )));
+        }
+        return Err(Refusal::bad_request(format!(
+            "the kind in the data ({}) does not match the expected kind ({})",
+            described_type(given.0, given.1),
+            described_type(&wanted.0, &wanted.1)
+        )));
+    }
+    let map = as_map(object);
+    map.insert("apiVersion".into(), json!(wanted.0));
+    map.insert("kind".into(), json!(wanted.1));
+    Ok(())
+}
+
+/// `apps/v1, Kind=Deployment`.
+fn described_type(api_version: &str, kind: &str) -> String {
+    let slash = if api_version.contains('/') { "" } else { "/" };
+    format!("{slash}{api_version}, Kind={kind}")
+}
+
+/// The namespace in the body must be that of the path; a missing one is filled in.
+fn check_namespace_matches(target: &Target, object: &mut Value) -> Reply<()> {
+    let given = document::namespace(object).to_owned();
+    if !target.resource.namespaced {
+        if !given.is_empty() {
+            metadata(object).remove("namespace");
+        }
+        return Ok(());
+    }
+    if target.namespace.is_empty() {
+        return Err(Refusal::bad_request("an empty namespace may not be set during creation"));
+    }
+    if !given.is_empty() && given != target.namespace {
+        return Err(Refusal::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata(object).insert("namespace".into(), json!(target.namespace));
+    Ok(())
+}
+
+/// Nothing is created in a namespace that is missing or going away.
+fn check_namespace_open(contents: &Contents, target: &Target) -> Reply<()> {
+    let namespaces = crate::refusal::Subject { group: "", plural: "namespaces", kind: "Namespace" };
+    let Some(namespace) = contents.get("namespaces", &Key::new("", &target.namespace)) else {
+        return Err(Refusal::not_found(&namespaces, &target.namespace));
+    };
+    let namespace = namespace.object();
+    if document::is_being_deleted(&namespace) && !target.resource.is("", "events") {
+        let why = format!(
+            "unable to create new content in namespace {} because it is being terminated",
+            target.namespace
+        );
+        let cause = Cause {
+            reason: "NamespaceTerminating",
+            message: format!("namespace {} is being terminated", target.namespace),
+            field: "metadata.namespace".into(),
+        };
+        return Err(Refusal::forbidden(&target.resource.subject(), &target.name, &why).with_causes(&[cause]));
+    }
+    Ok(())
+}
+
+/// The name in the body must be that of the path.
+pub(crate) fn check_named(target: &Target, object: &Value) -> Reply<()> {
+    let given = document::name(object);
+    if given != target.name {
+        return Err(Refusal::bad_request(if given.is_empty() {
+            format!(
+                "the name of the object ( based on URL) was undeterminable: name must be provided ({})",
+                target.name
+            )
+        } else {
+            format!("the name of the object ({given}) does not match the name on the URL ({})", target.name)
+        }));
+    }
+    Ok(())
+}
+
+/// Kinds that may not be replaced without saying which version is meant.
+fn check_update_version(target: &Target, object: &Value) -> Reply<()> {
+    let given = document::text(object, "/metadata/resourceVersion");
+    let strict = target.resource.is_custom()
+        || ["leases", "poddisruptionbudgets", "runtimeclasses"].contains(&target.resource.plural.as_str())
+        || target.resource.group == "admissionregistration.k8s.io";
+    if (given.is_empty() || given == "0") && strict {
+        return Err(Refusal::invalid(
+            &target.resource.subject(),
+            &target.name,
+            &[Cause {
+                reason: "FieldValueInvalid",
+                message: "Invalid value: 0x0: must be specified for an update".into(),
+                field: "metadata.resourceVersion".into(),
+            }],
+        ));
+    }
+    Ok(())
+}
+
+/// Replaces `current` by what a client sent in the target's version.
+pub(crate) fn replace_object(
+    plane: &Plane,
+    contents: &mut Contents,
+    target: &Target,
+    current: &Arc<Stored>,
+    mut object: Value,
+    part: Part,
+    options: &WriteOptions,
+    warnings: &mut Vec<String>,
+) -> Reply<Arc<Stored>> {
+    check_type(target, &mut object)?;
+    check_namespace_matches(target, &mut object)?;
+    admission::check_fields(target, &mut object, options.field_validation, warnings)?;
+    let mut object = convert::to_stored(&target.resource, target.version, object);
+    let old = current.object();
+    check_preconditions(target, &old, &object)?;
+    carry_over(target, &old, &mut object, part)?;
+    admission::prepare_update(plane, contents, target, &old, &mut object)?;
+    if part != Part::Status {
+        let causes = names::check_metadata(&target.resource, &object);
+        if !causes.is_empty() {
+            return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
+        }
+    }
+    let causes = admission::validate(plane, target, &object, Some(&old));
+    if !causes.is_empty() {
+        return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
+    }
+    Ok(finish_update(plane, contents, target, current, &old, object, options.dry_run))
+}
+
+/// Numbers the update, drops it when nothing changed, completes a deletion that waited for it.
+pub(crate) fn finish_update(
+    plane: &Plane,
+    contents: &mut Contents,
+    target: &Target,
+    current: &Arc<Stored>,
+    old: &Value,
+    mut object: Value,
+    dry_run: bool,
+) -> Arc<Stored> {
+    if target.resource.generation {
+        let before = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1);
+        let bump = i64::from(content_changed(target, old, &object));
+        metadata(&mut object).insert("generation".into(), json!(before + bump));
+    }
+    if object == *old {
+        return Arc::clone(current);
+    }
+    if is_ready_to_go(&target.resource, &object) {
+        if dry_run {
+            return dry(contents, &target.resource, object);
+        }
+        let stored = contents.put(&target.resource.table, object);
+        contents.remove(&target.resource.table, &stored.key);
+        plane.after_write(contents, &target.resource, None, stored.key.name());
+        return stored;
+    }
+    commit(plane, contents, &target.resource, object, dry_run)
+}
+
+/// Whether a deletion has nothing left to wait for.
+pub(crate) fn is_ready_to_go(resource: &Resource, object: &Value) -> bool {
+    let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+    let held = resource.is("", "namespaces")
+        && object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    document::is_being_deleted(object)
+        && document::finalizers(object).is_empty()
+        && (grace == 0 || !resource.is("", "pods"))
+        && !held
+}
+
+/// Stores the object; a dry run only shows what would be stored.
+pub(crate) fn commit(
+    plane: &Plane,
+    contents: &mut Contents,
+    resource: &Resource,
+    object: Value,
+    dry_run: bool,
+) -> Arc<Stored> {
+    if dry_run {
+        return dry(contents, resource, object);
+    }
+    let stored = contents.put(&resource.table, object.clone());
+    plane.after_write(contents, resource, Some(&object), stored.key.name());
+    stored
+}
+
+fn dry(_contents: &Contents, resource: &Resource, object: Value) -> Arc<Stored> {
+    Arc::new(Stored::from_object(&object, 0, resource.selectable()))
+}
+
+/// Everything but metadata and, where it has a subresource of its own, status.
+fn content_changed(target: &Target, old: &Value, new: &Value) -> bool {
+    let has_status = target.resource.versions[target.resource.storage].status;
+    let counts =
+        |key: &str| !matches!(key, "metadata" | "apiVersion" | "kind") && !(has_status && key == "status");
+    let empty = Map::new();
+    let old = old.as_object().unwrap_or(&empty);
+    let new = new.as_object().unwrap_or(&empty);
+    old.iter().any(|(key, value)| counts(key) && new.get(key) != Some(value))
+        || new.keys().any(|key| counts(key) && !old.contains_key(key))
+}
+
+/// resourceVersion and uid, when given, must be those of the stored object.
+fn check_preconditions(target: &Target, old: &Value, new: &Value) -> Reply<()> {
+    let (given, actual) = (document::uid(new), document::uid(old));
+    if !given.is_empty() && given != actual {
+        return Err(Refusal::conflict(
+            &target.resource.subject(),
+            &target.name,
+            &format!("Precondition failed: UID in precondition: {given}, UID in object meta: {actual}"),
+        ));
+    }
+    let given = document::text(new, "/metadata/resourceVersion");
+    if given.is_empty() || given == "0" {
+        return Ok(());
+    }
+    if given.parse::<u64>().is_err() {
+        return Err(Refusal::bad_request(format!(
+            "metadata.resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: invalid syntax"
+        )));
+    }
+    if given != document::text(old, "/metadata/resourceVersion") {
+        return Err(Refusal::stale(&target.resource.subject(), &target.name));
+    }
+    Ok(())
+}
+
+/// Keeps what this write may not change: system metadata always, the rest by part.
+fn carry_over(target: &Target, old: &Value, new: &mut Value, part: Part) -> Reply<()> {
+    let has_status = target.resource.versions[target.version].status;
+    match part {
+        Part::Status => {
+            let status = new.get("status").cloned();
+            *new = old.clone();
+            set_or_remove(as_map(new), "status", status);
+            return Ok(());
+        }
+        Part::Finalize => {
+            let finalizers = new.pointer("/spec/finalizers").cloned();
+            *new = old.clone();
+            set_or_remove(document::map_at(new, "spec"), "finalizers", finalizers);
+            return Ok(());
+        }
+        Part::Whole if has_status => set_or_remove(as_map(new), "status", old.get("status").cloned()),
+        Part::Whole | Part::Internal => {}
+    }
+    let empty = Map::new();
+    let old_meta = old.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+    let new_meta = metadata(new);
+    for key in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "generateName",
+        "resourceVersion",
+        "managedFields",
+    ] {
+        set_or_remove(new_meta, key, old_meta.get(key).cloned());
+    }
+    new_meta.remove("selfLink");
+    drop_empty_metadata(new_meta);
+    if document::is_being_deleted(old) {
+        let before = document::finalizers(old);
+        let added: Vec<String> = document::finalizers(new)
+            .into_iter()
+            .filter(|finalizer| !before.contains(finalizer))
+            .map(|finalizer| format!("{finalizer:?}"))
+            .collect();
+        if !added.is_empty() {
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                added.join(", ")
+            );
+            return Err(Refusal::invalid(
+                &target.resource.subject(),
+                &target.name,
+                &[Cause::forbidden("metadata.finalizers", why)],
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn set_or_remove(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    match value {
+        Some(value) => {
+            map.insert(key.to_owned(), value);
+        }
+        None => {
+            map.remove(key);
+        }
+    }
+}
+
+/// The options of writes that the server makes on its own behalf.
+pub(crate) fn internal_options() -> WriteOptions {
+    WriteOptions {
+        dry_run: false,
+        field_validation: FieldValidation::Ignore,
+        field_manager: "kube-apiserver".into(),
+        force: false,
+    }
+}
