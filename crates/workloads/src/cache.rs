@@ -12,7 +12,7 @@ use kube::core::WatchEvent;
 #[cfg(test)]
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::api::{Api, WATCH_SECONDS, prune};
@@ -227,7 +227,7 @@ impl Cache {
 /// Owns one watch per kind.
 pub struct Hub {
     api: Api,
-    caches: Mutex<BTreeMap<Resource, Arc<Cache>>>,
+    caches: Mutex<BTreeMap<Resource, (Arc<Cache>, AbortHandle)>>,
     feeds: Mutex<JoinSet<()>>,
 }
 
@@ -241,19 +241,21 @@ impl Hub {
     /// The cache of one kind; its watch starts on first use. Must be called within a tokio runtime.
     pub fn cache(&self, resource: &Resource) -> Arc<Cache> {
         let mut caches = lock(&self.caches);
-        if let Some(cache) = caches.get(resource) {
+        if let Some((cache, _)) = caches.get(resource) {
             return Arc::clone(cache);
         }
         let cache = Arc::new(Cache::new(resource.clone()));
-        caches.insert(resource.clone(), Arc::clone(&cache));
-        lock(&self.feeds).spawn(watch_kind(self.api.clone(), Arc::clone(&cache)));
+        let feed = lock(&self.feeds).spawn(watch_kind(self.api.clone(), Arc::clone(&cache)));
+        caches.insert(resource.clone(), (Arc::clone(&cache), feed));
         cache
     }
 
-    /// The caches that exist.
-    #[must_use]
-    pub fn caches(&self) -> Vec<Arc<Cache>> {
-        lock(&self.caches).values().cloned().collect()
+    /// Stops the watch of a kind that is no longer served; what its cache held counts as gone.
+    pub fn forget(&self, resource: &Resource) {
+        if let Some((cache, feed)) = lock(&self.caches).remove(resource) {
+            feed.abort();
+            cache.replace_all(Vec::new(), 0);
+        }
     }
 
     /// Stops every watch.

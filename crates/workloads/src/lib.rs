@@ -33,7 +33,9 @@ use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::cache::Hub;
-use crate::controllers::{Context, replica_set, scheduler, service_account};
+use crate::controllers::{
+    Context, endpoint_slice, garbage, job, namespace, replica_set, scheduler, service_account,
+};
 use crate::kubelet::node::NodeConfig;
 use crate::kubelet::{model, node};
 
@@ -42,6 +44,14 @@ use crate::kubelet::{model, node};
 pub enum Controller {
     /// ReplicaSets make pods.
     ReplicaSet,
+    /// Jobs run pods to completion.
+    Job,
+    /// Services get endpoints.
+    EndpointSlice,
+    /// What has lost its owners is deleted.
+    Garbage,
+    /// Namespaces being deleted are emptied.
+    Namespace,
     /// Pods are bound to nodes.
     Scheduler,
     /// Namespaces get their service account and root certificate.
@@ -50,7 +60,15 @@ pub enum Controller {
 
 impl Controller {
     /// Every controller.
-    pub const ALL: [Self; 3] = [Self::ReplicaSet, Self::Scheduler, Self::ServiceAccount];
+    pub const ALL: [Self; 7] = [
+        Self::ReplicaSet,
+        Self::Job,
+        Self::EndpointSlice,
+        Self::Garbage,
+        Self::Namespace,
+        Self::Scheduler,
+        Self::ServiceAccount,
+    ];
 }
 
 /// What to run. See [`Workloads::builder`].
@@ -112,6 +130,10 @@ impl Builder {
             let context = context.clone();
             match controller {
                 Controller::ReplicaSet => tasks.spawn(replica_set::run(context)),
+                Controller::Job => tasks.spawn(job::run(context)),
+                Controller::EndpointSlice => tasks.spawn(endpoint_slice::run(context)),
+                Controller::Garbage => tasks.spawn(garbage::run(context)),
+                Controller::Namespace => tasks.spawn(namespace::run(context)),
                 Controller::Scheduler => tasks.spawn(scheduler::run(context)),
                 Controller::ServiceAccount => {
                     tasks.spawn(service_account::run(context, self.root_ca.clone()))

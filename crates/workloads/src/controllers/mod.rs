@@ -1,6 +1,11 @@
 //! The workload controllers. Each is a pure `plan_…` function over cached objects and a thin loop that
 //! gathers, plans and applies.
 
+pub mod endpoint_slice;
+pub mod garbage;
+pub mod job;
+pub mod namespace;
+pub mod owner_graph;
 pub mod pod_set;
 pub mod replica_set;
 pub mod scheduler;
