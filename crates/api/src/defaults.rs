@@ -5,7 +5,7 @@ use crate::analysis::Metric;
 use crate::experiment::{Experiment, TemplateSpec};
 use crate::meta::IntOrString;
 use crate::rollout::{
-    AnalysisRunStrategy, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutExperimentTemplate,
+    AnalysisRunStrategy, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutExperimentTemplate, RolloutPause,
     RolloutTrafficRouting,
 };
 
@@ -221,6 +221,24 @@ impl TemplateSpec {
     #[must_use]
     pub fn replicas(&self) -> i32 {
         self.replicas.unwrap_or(DEFAULT_REPLICAS)
+    }
+}
+
+impl RolloutPause {
+    /// Seconds to wait: 0 when no duration is given, negative when it is malformed or negative.
+    ///
+    /// A text of digits is seconds, any other a Go duration cut to whole seconds. What does not fit into 32 bits
+    /// comes out negative, as it does in the reference.
+    #[must_use]
+    pub fn duration_seconds(&self) -> i32 {
+        match &self.duration {
+            None => 0,
+            Some(IntOrString::Int(seconds)) => *seconds,
+            Some(IntOrString::Str(text)) => text.parse().unwrap_or_else(|_| {
+                let nanoseconds = glidepath_gocompat::duration::parse(text);
+                nanoseconds.map_or(-1, |ns| i32::try_from(ns / 1_000_000_000).unwrap_or(i32::MIN))
+            }),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod names;
 pub mod rollout;
 pub mod selector;
 pub mod time;
+pub mod validation;
 mod wire;
 
 pub use analysis::*;
@@ -28,6 +29,7 @@ pub use meta::{
 };
 pub use rollout::*;
 pub use time::Time;
+pub use validation::{FieldError, FieldErrorKind, validate_rollout};
 
 /// A list of rollouts.
 pub type RolloutList = List<Rollout>;
