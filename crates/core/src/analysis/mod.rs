@@ -1,10 +1,28 @@
 //! Analysis: from templates to runs, and the life of a run from its first question to its last phase.
 //!
-//! [`templates`], [`arguments`] and [`creation`] serve whoever starts runs (Rollouts and Experiments alike).
-//! The rest decides about a run that exists.
+//! [`templates`], [`arguments`], [`references`] and [`creation`] serve whoever starts runs (Rollouts and
+//! Experiments alike). The rest is behind [`decide`], which plans one round of a run that exists: it takes
+//! answers in, assesses, asks anew and writes what changed.
 
 pub mod arguments;
+mod conditions;
 pub mod creation;
+mod expiry;
+mod job;
+mod measurement;
+mod patch;
+mod phases;
+mod redaction;
 pub mod references;
+mod run;
+mod schedule;
 pub mod substitution;
 pub mod templates;
+mod validation;
+
+pub use redaction::redact;
+pub use run::decide;
+pub use validation::provider_names;
+
+#[cfg(test)]
+mod run_tests;
