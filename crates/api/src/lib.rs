@@ -13,6 +13,8 @@ pub mod experiment;
 pub mod meta;
 pub mod names;
 pub mod rollout;
+#[cfg(test)]
+mod round_trip;
 pub mod selector;
 pub mod time;
 pub mod validation;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::selector::{LabelSelector, LabelSelectorRequirement};
 use crate::time::Time;
 
 /// Metadata of any object. A text that is not set is empty; a number that is not set is 0.
@@ -215,8 +216,6 @@ impl fmt::Display for IntOrString {
         }
     }
 }
-
-pub use crate::selector::{LabelSelector, LabelSelectorRequirement};
 
 /// For what is left out on the wire when nothing in it is set.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -114,3 +114,48 @@ impl LabelSelectorRequirement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::LabelSelector;
+
+    fn labels(text: &str) -> BTreeMap<String, String> {
+        let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn selectors_match_and_print_as_kubernetes_does() {
+        for (selector, text, matching, other) in [
+            (json!({}), "", "a=b", None),
+            (json!({"matchLabels": {"b": "2", "a": "1"}}), "a=1,b=2", "a=1,b=2,c=3", Some("a=1")),
+            (expression("a", "In", &["y", "x"]), "a in (x,y)", "a=x", Some("b=x")),
+            (expression("a", "NotIn", &["x"]), "a notin (x)", "b=x", Some("a=x")),
+            (expression("a", "Exists", &[]), "a", "a=", Some("b=")),
+            (expression("a", "DoesNotExist", &[]), "!a", "b=", Some("a=")),
+        ] {
+            let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+            assert_eq!(selector.to_text().as_deref(), Ok(text));
+            assert!(selector.matches(&labels(matching)), "{text} should match {matching}");
+            assert!(!other.is_some_and(|other| selector.matches(&labels(other))), "{text} matches {other:?}");
+        }
+    }
+
+    #[test]
+    fn malformed_requirements_do_not_print() {
+        for selector in
+            [expression("a", "Near", &["x"]), expression("a", "In", &[]), expression("a", "Exists", &["x"])]
+        {
+            let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+            assert!(selector.to_text().is_err());
+        }
+    }
+
+    fn expression(key: &str, operator: &str, values: &[&str]) -> serde_json::Value {
+        json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
+    }
+}

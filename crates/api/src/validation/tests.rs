@@ -86,3 +86,23 @@ fn a_template_taken_from_a_workload_is_checked_like_an_own_one() {
     let want = r#"spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`"#;
     assert_eq!(got, want, "R-570");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_validation_panic(text in "\\PC{0,12}", number: i32) {
+        let change = json!({
+            "replicas": number,
+            "selector": {"matchLabels": {(text.clone()): text}, "matchExpressions": [{"key": text, "operator": "In"}]},
+            "template": {"metadata": {"labels": {(text.clone()): text}}, "spec": {"containers": [{"name": text}]}},
+            "strategy": {"canary": {
+                "maxSurge": text, "maxUnavailable": number,
+                "steps": [{"pause": {"duration": text}}, {"setWeight": number}],
+            }},
+        });
+        proptest::prop_assert!(!verdict("canary", &change).is_empty());
+        let steps = json!({"strategy": {"canary": {"maxSurge": format!("{number}%"), "maxUnavailable": text,
+            "steps": [{"pause": {"duration": text}}, {"analysis": {"args": [
+                {"name": "a", "valueFrom": {"fieldRef": {"fieldPath": format!("metadata.labels['{text}']")}}}]}}]}}});
+        proptest::prop_assert!(!verdict("canary", &steps).is_empty());
+    }
+}
