@@ -319,7 +319,7 @@ mod tests {
     fn ports_are_named_numbered_defaulted_or_published_by_the_pod() {
         let target = |target: Value| service(|service| service["spec"]["ports"][0]["targetPort"] = target);
         let published = |pod: &mut Value| {
-            pod["metadata"]["annotations"] = json!({"sandbox.glidepath.dev/port.8080": "34567"})
+            pod["metadata"]["annotations"] = json!({"sandbox.glidepath.dev/port.8080": "34567"});
         };
         let table = [
             (
@@ -353,7 +353,7 @@ mod tests {
     fn pods_with_different_ports_get_slices_of_their_own_and_spare_slices_go() {
         let published = |port: &'static str| {
             move |pod: &mut Value| {
-                pod["metadata"]["annotations"] = json!({"sandbox.glidepath.dev/port.8080": port})
+                pod["metadata"]["annotations"] = json!({"sandbox.glidepath.dev/port.8080": port});
             }
         };
         let pods = [pod("a", true, published("1001")), pod("bb", true, published("1002"))];

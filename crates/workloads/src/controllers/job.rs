@@ -13,7 +13,7 @@ use super::pod_set::{
     plan_claims, render_pod,
 };
 use super::replica_set::rank_for_deletion;
-use super::{Context, Note, queue_controllers, queue_own_keys, render_merge};
+use super::{Context, Note, queue_controllers, queue_spec_changes, render_merge};
 use crate::api::{DeleteOptions, Propagation, is_not_found};
 use crate::cache::Cache;
 use crate::object::{Key, Object, api_time, text};
@@ -274,7 +274,7 @@ pub async fn run(context: Context) {
     let queue = Queue::new();
     let jobs = context.hub.cache(&JOBS);
     let pods = context.hub.cache(&PODS);
-    queue_own_keys(&jobs, &queue);
+    queue_spec_changes(&jobs, &queue);
     queue_controllers(&pods, "Job", &queue);
     let orphans = (Arc::clone(&queue), Arc::clone(&jobs));
     pods.subscribe(move |change| {
@@ -388,7 +388,7 @@ mod tests {
             ("running", one.clone(), vec![busy("a")], 0, 0, ""),
             (
                 "done",
-                one.clone(),
+                one,
                 vec![done("a")],
                 0,
                 0,
@@ -448,7 +448,7 @@ mod tests {
             (expired.delete.len(), conditions(&expired)),
             (1, vec!["FailureTarget=True DeadlineExceeded".to_owned()])
         );
-        let shown = job(deadline, expired.status.clone());
+        let shown = job(deadline, expired.status);
         assert_eq!(
             conditions(&plan_job(&shown, &[], now())),
             ["FailureTarget=True DeadlineExceeded", "Failed=True DeadlineExceeded"]

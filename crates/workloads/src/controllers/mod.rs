@@ -12,6 +12,7 @@ pub mod scheduler;
 pub mod service_account;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use glidepath_clock::Clock;
 use jiff::Timestamp;
@@ -100,6 +101,10 @@ impl Note {
     }
 }
 
+/// How long changes of dependents are gathered before their controller looks: many pods that become ready
+/// together should be one status write, not one each.
+const GATHERING: Duration = Duration::from_millis(2);
+
 /// Queues the key of every object of a cache that changes.
 pub(crate) fn queue_own_keys(cache: &Cache, queue: &Arc<Queue<Key>>) {
     let queue = Arc::clone(queue);
@@ -110,13 +115,30 @@ pub(crate) fn queue_own_keys(cache: &Cache, queue: &Arc<Queue<Key>>) {
     });
 }
 
+/// As [`queue_own_keys`], but not for changes of the status alone: a controller need not answer itself.
+pub(crate) fn queue_spec_changes(cache: &Cache, queue: &Arc<Queue<Key>>) {
+    let queue = Arc::clone(queue);
+    cache.subscribe(move |change| {
+        let facts = |object: &Object| {
+            let metadata = ["labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp"];
+            let metadata =
+                metadata.map(|field| object.at("/metadata").and_then(|all| all.get(field)).cloned());
+            (object.uid().to_owned(), object.generation(), metadata)
+        };
+        if change.new.is_none() || change.old.as_ref().map(facts) != change.new.as_ref().map(facts) {
+            change.latest().into_iter().for_each(|object| queue.add(object.key()));
+        }
+    });
+}
+
 /// Queues the managing controller of kind `kind` of every object of a cache that changes, before and after.
+/// Changes that come together are looked at together.
 pub(crate) fn queue_controllers(cache: &Cache, kind: &'static str, queue: &Arc<Queue<Key>>) {
     let queue = Arc::clone(queue);
     cache.subscribe(move |change: &Change| {
         for object in [&change.old, &change.new].into_iter().flatten() {
             if let Some(owner) = object.controller().filter(|owner| owner.kind == kind) {
-                queue.add(Key::new(object.namespace(), owner.name));
+                queue.add_after(Key::new(object.namespace(), owner.name), GATHERING);
             }
         }
     });

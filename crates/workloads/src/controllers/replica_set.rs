@@ -12,7 +12,7 @@ use super::pod_set::{
     Claims, adopters_of, apply_claims, apply_creates, apply_deletes, gather_candidates, is_active, is_ready,
     plan_claims, ready_since, render_pod,
 };
-use super::{Context, queue_controllers, queue_own_keys, render_merge};
+use super::{Context, queue_controllers, queue_spec_changes, render_merge};
 use crate::api::{is_not_found, message_of};
 use crate::cache::Cache;
 use crate::object::{Key, Object, api_time};
@@ -185,7 +185,7 @@ pub async fn run(context: Context) {
     let queue = Queue::new();
     let sets = context.hub.cache(&REPLICA_SETS);
     let pods = context.hub.cache(&PODS);
-    queue_own_keys(&sets, &queue);
+    queue_spec_changes(&sets, &queue);
     queue_controllers(&pods, "ReplicaSet", &queue);
     let orphans = (std::sync::Arc::clone(&queue), std::sync::Arc::clone(&sets));
     pods.subscribe(move |change| {

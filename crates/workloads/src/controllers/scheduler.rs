@@ -233,7 +233,7 @@ fn subscribe(queue: &Arc<Queue<Key>>, pods: &Arc<Cache>, nodes: &Arc<Cache>) {
                 if wants_node(pod)
                     && change.old.as_ref().is_none_or(|old| old.at("/spec") != pod.at("/spec")) =>
             {
-                own.add(pod.key())
+                own.add(pod.key());
             }
             _ if left => retry_unschedulable(&own, &all),
             _ => {}
@@ -330,7 +330,7 @@ mod tests {
         let plain = || vec![node("a", |_| {}), node("b", |_| {})];
         let tainted = || {
             vec![node("a", |n| {
-                n["spec"]["taints"] = json!([{"key": "k", "value": "v", "effect": "NoSchedule"}])
+                n["spec"]["taints"] = json!([{"key": "k", "value": "v", "effect": "NoSchedule"}]);
             })]
         };
         let bind = |name: &str| Placement::Bind(name.to_owned());

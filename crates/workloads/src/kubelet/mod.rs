@@ -4,5 +4,6 @@ pub mod backoff;
 pub mod model;
 pub mod node;
 pub mod pod_run;
+pub mod report;
 pub mod script;
 pub mod status;

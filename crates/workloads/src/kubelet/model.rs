@@ -52,12 +52,12 @@ use serde_json::{Value, json};
 
 use super::node::{NodeConfig, PodAddresses, is_on};
 use super::pod_run::PodRun;
+use super::report::{apply_pod_status, apply_removal};
 use super::script::start_delay;
 use super::status::plan_pod_status;
-use crate::api::{DeleteOptions, is_conflict, is_not_found};
 use crate::cache::Cache;
 use crate::controllers::pod_set::is_finished;
-use crate::controllers::{Context, queue_own_keys, render_merge};
+use crate::controllers::{Context, queue_own_keys};
 use crate::object::{Key, Object};
 use crate::queue::{Again, Queue};
 use crate::resource::PODS;
@@ -111,7 +111,7 @@ impl Kubelet {
             return Ok(None);
         }
         let (status, next) = self.advance(&pod, now);
-        self.apply_status(&pod, &status).await?;
+        apply_pod_status(&self.context, &self.pods, &pod, &status).await?;
         Ok(self.context.again_at(next))
     }
 
@@ -182,30 +182,8 @@ impl Kubelet {
             if status["phase"] != "Failed" && status["phase"] != "Succeeded" {
                 status["phase"] = json!("Failed");
             }
-            return self.apply_status(pod, &status).await.map(|()| None);
+            return apply_pod_status(&self.context, &self.pods, pod, &status).await.map(|()| None);
         }
-        let options = DeleteOptions {
-            grace_seconds: Some(0),
-            uid: Some(pod.uid().to_owned()),
-            ..DeleteOptions::default()
-        };
-        match self.context.api.send_delete(&PODS, &pod.key(), &options).await {
-            Err(error) if !is_not_found(&error) && !is_conflict(&error) => Err(error),
-            _ => Ok(None),
-        }
-    }
-
-    async fn apply_status(&self, pod: &Object, wanted: &Value) -> kube::Result<()> {
-        let Some(patch) = render_merge(pod.at("/status"), wanted) else { return Ok(()) };
-        // Conditions are written as a whole list, so nobody may have written one in between.
-        let patch = json!({"metadata": {"uid": pod.uid(), "resourceVersion": pod.resource_version()}, "status": patch});
-        match self.context.api.send_patch(&PODS, &pod.key(), Some("status"), &patch).await {
-            Ok(written) => {
-                self.pods.wait_for_echo(&written).await;
-                Ok(())
-            }
-            Err(error) if is_not_found(&error) => Ok(()),
-            Err(error) => Err(error),
-        }
+        apply_removal(&self.context, pod).await.map(|()| None)
     }
 }

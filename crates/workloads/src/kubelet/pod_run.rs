@@ -445,7 +445,7 @@ impl ContainerRun {
         (self.seen.ready, self.seen.started) = (false, false);
         match self.stage {
             Stage::Running { started } => {
-                self.seen.state = State::Terminated(Ending::exited(code, started, now))
+                self.seen.state = State::Terminated(Ending::exited(code, started, now));
             }
             Stage::Ended => {}
             _ => {

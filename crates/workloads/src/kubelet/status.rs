@@ -154,12 +154,13 @@ pub fn plan_phase(pod: &Object, facts: &PodFacts) -> &'static str {
         return "Failed";
     }
     let policy = pod.text("/spec/restartPolicy").unwrap_or("Always");
-    for container in facts.containers.iter().filter(|container| !container.initialized()) {
+    if let Some(container) = facts.containers.iter().find(|container| !container.initialized()) {
         let failed = matches!(&container.state, State::Terminated(ending) if ending.exit_code != 0);
-        if failed && policy == "Never" && container.role == Role::Init {
-            return "Failed";
-        }
-        return "Pending";
+        return if failed && policy == "Never" && container.role == Role::Init {
+            "Failed"
+        } else {
+            "Pending"
+        };
     }
     let (mut waiting, mut running, mut stopped, mut succeeded) = (0, 0, 0, 0);
     for container in facts.containers.iter().filter(|container| container.role == Role::Main) {

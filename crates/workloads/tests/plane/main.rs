@@ -1,0 +1,8 @@
+//! Controllers and the model kubelet against the embedded plane, in virtual time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
+
+mod garbage;
+mod jobs;
+mod pods;
+mod world;
