@@ -12,5 +12,8 @@
 
 pub mod analysis;
 pub mod plan;
+pub mod rollout;
 pub mod snapshot;
 pub mod traffic;
+#[cfg(any(test, feature = "testing"))]
+pub mod world;

@@ -1,0 +1,107 @@
+//! Fewer writes for the same effect: several changes of one ReplicaSet in one plan become one.
+
+use crate::plan::{Action, PlannedAction};
+
+use super::project::merge;
+
+/// Merges writes to one ReplicaSet into the last of them, and drops repetitions.
+pub(crate) fn coalesce(steps: Vec<PlannedAction>) -> Vec<PlannedAction> {
+    let mut merged: Vec<PlannedAction> = Vec::with_capacity(steps.len());
+    for mut step in steps {
+        let is_delete = matches!(
+            step.action,
+            Action::DeleteReplicaSet { .. } | Action::DeleteAnalysisRun { .. } | Action::DeleteExperiment { .. }
+        );
+        if is_delete && merged.iter().any(|earlier| earlier.action == step.action) {
+            continue;
+        }
+        let earlier = merged.iter().rposition(|earlier| can_merge(&earlier.action, &step.action));
+        if let Some(position) = earlier {
+            let earlier = merged.remove(position);
+            absorb(&mut step.action, earlier.action);
+        }
+        merged.push(step);
+    }
+    merged
+}
+
+/// Whether an earlier write can be part of a later one.
+fn can_merge(earlier: &Action, later: &Action) -> bool {
+    match (earlier, later) {
+        (Action::PatchReplicaSet { name, patch }, Action::ScaleReplicaSet { name: later, .. }) => {
+            name == later && is_annotations_only(patch)
+        }
+        (Action::PatchReplicaSet { name, .. }, Action::PatchReplicaSet { name: later, .. })
+        | (Action::ScaleReplicaSet { name, .. }, Action::ScaleReplicaSet { name: later, .. }) => name == later,
+        (Action::ScaleReplicaSet { name, .. }, Action::PatchReplicaSet { name: later, patch }) => {
+            name == later && is_annotations_only(patch)
+        }
+        _ => false,
+    }
+}
+
+fn is_annotations_only(patch: &serde_json::Value) -> bool {
+    patch.as_object().is_some_and(|patch| patch.len() == 1)
+        && patch
+            .get("metadata")
+            .and_then(serde_json::Value::as_object)
+            .is_some_and(|metadata| metadata.len() == 1 && metadata.contains_key("annotations"))
+}
+
+fn annotations_of(patch: &serde_json::Value) -> Vec<(String, Option<String>)> {
+    let annotations = patch.pointer("/metadata/annotations").and_then(serde_json::Value::as_object);
+    annotations
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned)))
+        .collect()
+}
+
+/// Makes `later` do what `earlier` did as well; where they disagree, the later word counts.
+fn absorb(later: &mut Action, earlier: Action) {
+    match (later, earlier) {
+        (Action::ScaleReplicaSet { annotations, .. }, Action::PatchReplicaSet { patch, .. }) => {
+            for (key, value) in annotations_of(&patch) {
+                annotations.entry(key).or_insert(value);
+            }
+        }
+        (Action::PatchReplicaSet { patch, .. }, Action::PatchReplicaSet { patch: earlier, .. }) => {
+            let mut both = earlier;
+            merge_keeping_nulls(&mut both, patch);
+            *patch = both;
+        }
+        (
+            Action::ScaleReplicaSet { from, annotations, .. },
+            Action::ScaleReplicaSet { from: first, annotations: earlier, .. },
+        ) => {
+            *from = first;
+            for (key, value) in earlier {
+                annotations.entry(key).or_insert(value);
+            }
+        }
+        (later @ Action::PatchReplicaSet { .. }, Action::ScaleReplicaSet { name, from, to, mut annotations }) => {
+            if let Action::PatchReplicaSet { patch, .. } = &*later {
+                annotations.extend(annotations_of(patch));
+            }
+            *later = Action::ScaleReplicaSet { name, from, to, annotations };
+        }
+        _ => {}
+    }
+}
+
+/// Like a merge patch applied to a merge patch: a null stays, because it still has something to remove.
+fn merge_keeping_nulls(target: &mut serde_json::Value, patch: &serde_json::Value) {
+    match (target, patch) {
+        (serde_json::Value::Object(target), serde_json::Value::Object(patch)) => {
+            for (key, value) in patch {
+                match target.get_mut(key) {
+                    Some(known) if value.is_object() && known.is_object() => merge_keeping_nulls(known, value),
+                    _ => {
+                        target.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (target, patch) => merge(target, patch),
+    }
+}
