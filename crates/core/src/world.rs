@@ -230,7 +230,8 @@ impl World {
                 }
                 Action::CreateAnalysisRun { name, .. } => {
                     let now = Time::new(self.snapshot.now);
-                    for run in self.snapshot.analysis_runs.iter_mut().filter(|run| run.metadata.name == *name) {
+                    for run in self.snapshot.analysis_runs.iter_mut().filter(|run| run.metadata.name == *name)
+                    {
                         run.metadata.uid = format!("uid-{name}");
                         run.metadata.creation_timestamp = Some(now);
                         run.status.phase = Some(AnalysisPhase::Running);

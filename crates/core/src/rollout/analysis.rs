@@ -318,16 +318,20 @@ impl Pass<'_> {
         };
         let mut rollout = self.ro.clone();
         rollout.metadata.annotations.insert(names::REVISION.to_owned(), self.revision.to_string());
-        let placed = build_rollout_run(&rollout, &rollout_json, analysis, role, hashes, catalog).and_then(|run| {
-            let placement = place_run(run, &self.snap.analysis_runs, &self.snap.failures);
-            let view = match &placement {
-                Placement::Adopt(name) => {
-                    self.snap.analysis_runs.iter().find(|run| run.metadata.name == *name).map(RunView::from)
-                }
-                Placement::Create(run) => Some(RunView::from(run)),
-            };
-            Ok((view, placement.into_action()?))
-        });
+        let placed =
+            build_rollout_run(&rollout, &rollout_json, analysis, role, hashes, catalog).and_then(|run| {
+                let placement = place_run(run, &self.snap.analysis_runs, &self.snap.failures);
+                let view = match &placement {
+                    Placement::Adopt(name) => self
+                        .snap
+                        .analysis_runs
+                        .iter()
+                        .find(|run| run.metadata.name == *name)
+                        .map(RunView::from),
+                    Placement::Create(run) => Some(RunView::from(run)),
+                };
+                Ok((view, placement.into_action()?))
+            });
         match placed {
             Ok((view, action)) => {
                 if let Some(action) = action {
@@ -380,10 +384,22 @@ impl Pass<'_> {
         let stored = self.ro.status.clone();
         let runs = self.runs.clone();
         for (before, now, what) in [
-            (&stored.blue_green.post_promotion_analysis_run_status, &runs.post, names::ROLLOUT_TYPE_POST_PROMOTION),
-            (&stored.blue_green.pre_promotion_analysis_run_status, &runs.pre, names::ROLLOUT_TYPE_PRE_PROMOTION),
+            (
+                &stored.blue_green.post_promotion_analysis_run_status,
+                &runs.post,
+                names::ROLLOUT_TYPE_POST_PROMOTION,
+            ),
+            (
+                &stored.blue_green.pre_promotion_analysis_run_status,
+                &runs.pre,
+                names::ROLLOUT_TYPE_PRE_PROMOTION,
+            ),
             (&stored.canary.current_step_analysis_run_status, &runs.step, names::ROLLOUT_TYPE_STEP),
-            (&stored.canary.current_background_analysis_run_status, &runs.background, names::ROLLOUT_TYPE_BACKGROUND),
+            (
+                &stored.canary.current_background_analysis_run_status,
+                &runs.background,
+                names::ROLLOUT_TYPE_BACKGROUND,
+            ),
         ] {
             let Some(run) = now else { continue };
             let Some(phase) = run.phase else { continue };
@@ -395,10 +411,8 @@ impl Pass<'_> {
                 Some(_) => continue,
             };
             let bad = matches!(phase, AnalysisPhase::Failed | AnalysisPhase::Error);
-            let message = format!(
-                "{what} Analysis Run '{}' Status New: '{phase}' Previous: '{previous}'",
-                run.name
-            );
+            let message =
+                format!("{what} Analysis Run '{}' Status New: '{phase}' Previous: '{previous}'", run.name);
             let event_type = if bad { EventType::Warning } else { EventType::Normal };
             self.emit(event_type, &format!("AnalysisRun{phase}"), message);
         }

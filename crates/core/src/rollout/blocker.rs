@@ -31,9 +31,9 @@ pub(crate) fn explain(rollout: &Rollout, status: &RolloutStatus, found: Option<B
         return None;
     }
     let progress = conditions::find(status, kinds::PROGRESSING);
-    let deadline = progress
-        .filter(|condition| condition.reason != conditions::TIMED_OUT)
-        .map(|condition| condition.last_update_time.plus_seconds(i64::from(rollout.progress_deadline_seconds())).timestamp());
+    let deadline = progress.filter(|condition| condition.reason != conditions::TIMED_OUT).map(|condition| {
+        condition.last_update_time.plus_seconds(i64::from(rollout.progress_deadline_seconds())).timestamp()
+    });
     match found {
         Some(mut found) => {
             if found.owner == BlockerOwner::Cluster {

@@ -190,11 +190,12 @@ impl<'a> Pass<'a> {
             self.block_on_preview();
             return;
         }
-        let target = if self.is_fast_tracked(active) || (self.is_pause_complete() && self.is_pre_promotion_done()) {
-            new.pod_hash()
-        } else {
-            active.selected_hash()
-        };
+        let target =
+            if self.is_fast_tracked(active) || (self.is_pause_complete() && self.is_pre_promotion_done()) {
+                new.pod_hash()
+            } else {
+                active.selected_hash()
+            };
         if !target.is_empty() {
             self.switch_service(active, target, "switch-active-service");
         }
@@ -267,9 +268,7 @@ impl<'a> Pass<'a> {
         if active.is_some() {
             status.ready_replicas = replica_sets::ready(&counted);
         }
-        let selector = active
-            .and_then(|set| set.spec.selector.as_ref())
-            .or(self.ro.spec.selector.as_ref());
+        let selector = active.and_then(|set| set.spec.selector.as_ref()).or(self.ro.spec.selector.as_ref());
         status.selector = selector.map(super::status::selector_text).unwrap_or_default();
     }
 }

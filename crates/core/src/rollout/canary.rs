@@ -156,7 +156,10 @@ impl Pass<'_> {
         );
         let Some(new) = self.sets.new.filter(|set| set.replicas() > 0) else {
             return match self.sets.distinct_stable() {
-                Some(stable) if replica_sets::desired_replicas(stable).is_some_and(|desired| desired != self.replicas) => {
+                Some(stable)
+                    if replica_sets::desired_replicas(stable)
+                        .is_some_and(|desired| desired != self.replicas) =>
+                {
                     self.scale(stable, self.replicas, "scale-stable-while-halted")
                 }
                 _ => false,
@@ -190,7 +193,8 @@ impl Pass<'_> {
     /// Whether both sides have the sizes the current step asks for.
     pub(crate) fn at_desired_sizes(&self, recorded: Option<(i32, i32)>) -> bool {
         let sizes = self.canary_sizes(recorded);
-        if !meets_threshold(self.ro.progress_threshold(), self.sets.new.map(replica_sets::size), sizes.canary) {
+        if !meets_threshold(self.ro.progress_threshold(), self.sets.new.map(replica_sets::size), sizes.canary)
+        {
             return false;
         }
         if !self.ro.dynamic_stable_scale() {
@@ -269,7 +273,8 @@ impl Pass<'_> {
         if self.canary_sizes(Self::recorded(&self.status)).canary == 0 {
             return true;
         }
-        let recorded = self.status.canary.weights.as_ref().is_some_and(|weights| weights.canary.weight == weight);
+        let recorded =
+            self.status.canary.weights.as_ref().is_some_and(|weights| weights.canary.weight == weight);
         if recorded && self.weights_are_carried() {
             return true;
         }
@@ -349,5 +354,8 @@ impl Pass<'_> {
 
 /// B-46: a stable set that may not create its pods holds nothing up.
 fn cannot_create_pods(set: &glidepath_api::cluster::ReplicaSet) -> bool {
-    set.status.conditions.iter().any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
+    set.status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
 }

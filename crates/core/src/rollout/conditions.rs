@@ -18,7 +18,13 @@ pub(crate) fn find<'a>(status: &'a RolloutStatus, kind: &str) -> Option<&'a Roll
 }
 
 /// A condition that holds from now on.
-pub(crate) fn condition(kind: &str, status: &str, reason: &str, message: &str, now: Time) -> RolloutCondition {
+pub(crate) fn condition(
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Time,
+) -> RolloutCondition {
     RolloutCondition {
         type_: kind.to_owned(),
         status: status.to_owned(),
@@ -40,7 +46,7 @@ pub(crate) fn set(status: &mut RolloutStatus, mut new: RolloutCondition) -> bool
             new.last_transition_time = known.last_transition_time;
         }
     }
-    remove(status, &new.type_.clone());
+    remove(status, &new.type_);
     status.conditions.push(new);
     true
 }
@@ -124,12 +130,14 @@ impl Pass<'_> {
         }
         if aborted && !rollout.status.abort {
             let message = "Retrying Rollout after abort";
-            changed |= set(&mut status, condition(kinds::PROGRESSING, "Unknown", "RolloutRetry", message, self.now));
+            changed |=
+                set(&mut status, condition(kinds::PROGRESSING, "Unknown", "RolloutRetry", message, self.now));
         }
         let shown = find(&rollout.status, kinds::PAUSED).is_some_and(|condition| condition.status == "True");
         if paused != shown && !aborted {
             let value = if paused { "True" } else { "False" };
-            changed |= set(&mut status, condition(kinds::PAUSED, value, PAUSED, "Rollout is paused", self.now));
+            changed |=
+                set(&mut status, condition(kinds::PAUSED, value, PAUSED, "Rollout is paused", self.now));
         }
         if changed {
             self.persist_conditions(status);
@@ -142,7 +150,10 @@ impl Pass<'_> {
         let step = self.ro.current_step();
         step.is_some_and(|step| {
             // A plugin takes the time it takes, like an analysis (B-24).
-            step.experiment.is_some() || step.analysis.is_some() || step.pause.is_some() || step.plugin.is_some()
+            step.experiment.is_some()
+                || step.analysis.is_some()
+                || step.pause.is_some()
+                || step.plugin.is_some()
         }) || find(&self.ro.status, kinds::PAUSED).is_some_and(|condition| condition.status == "True")
             || self.sets.others.iter().any(|set| replica_sets::has_deadline(set))
     }
@@ -178,7 +189,12 @@ impl Pass<'_> {
         {
             return None;
         }
-        Some(condition.last_update_time.plus_seconds(i64::from(self.ro.progress_deadline_seconds()) + 1).timestamp())
+        Some(
+            condition
+                .last_update_time
+                .plus_seconds(i64::from(self.ro.progress_deadline_seconds()) + 1)
+                .timestamp(),
+        )
     }
 
     /// Every condition of a status whose other fields are final.

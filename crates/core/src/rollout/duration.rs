@@ -21,7 +21,8 @@ pub(crate) fn track(pass: &Pass<'_>, status: &mut RolloutStatus) {
         .is_some_and(|condition| condition.reason == conditions::ABORTED);
 
     let mut duration = status.duration.take();
-    let in_progress = stored.is_some_and(|known| known.rollout_started_at.is_some() && known.finished_at.is_none());
+    let in_progress =
+        stored.is_some_and(|known| known.rollout_started_at.is_some() && known.finished_at.is_none());
     if in_progress && let Some(duration) = &mut duration {
         advance(pass, duration, status, changed, complete, aborted);
     }

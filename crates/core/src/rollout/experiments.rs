@@ -52,9 +52,9 @@ impl Pass<'_> {
     /// Starts the step's experiment, or looks at how it goes; the name of the one that is current.
     fn run_experiment(&mut self, step: &RolloutExperimentStep) -> Option<String> {
         let resumed = self.ro.status.controller_pause && self.ro.status.pause_conditions.is_empty();
-        let known = self.current_experiment().map(|known| {
-            (known.metadata.name.clone(), known.status.phase, known.status.message.clone())
-        });
+        let known = self
+            .current_experiment()
+            .map(|known| (known.metadata.name.clone(), known.status.phase, known.status.message.clone()));
         let current = match known {
             Some((_, Some(AnalysisPhase::Inconclusive), _)) if resumed => None,
             other => other,
@@ -142,7 +142,8 @@ impl Pass<'_> {
         let revision = self.revision.to_string();
         let mut labels = meta.labels.clone();
         labels.insert(names::POD_TEMPLATE_HASH.to_owned(), hash.clone());
-        let templates = step.templates.iter().map(|template| self.build_template(template)).collect::<Result<_, _>>()?;
+        let templates =
+            step.templates.iter().map(|template| self.build_template(template)).collect::<Result<_, _>>()?;
         let rollout_json = serde_json::to_value(self.ro).map_err(|error| error.to_string())?;
         let hashes = PodHashes {
             latest: replica_sets::hash(self.sets.new),
@@ -219,7 +220,9 @@ impl Pass<'_> {
             .snap
             .experiments
             .iter()
-            .filter(|known| known.metadata.is_controlled_by(uid) && Some(known.metadata.name.as_str()) != current)
+            .filter(|known| {
+                known.metadata.is_controlled_by(uid) && Some(known.metadata.name.as_str()) != current
+            })
             .collect();
         let named: BTreeSet<&str> = [self.ro.status.canary.current_experiment.as_str()].into();
         let deletable: Vec<&Experiment> =

@@ -53,7 +53,8 @@ pub(crate) fn experiments_to_delete<'r>(
 fn to_delete<'r, T: Finished>(rollout: &Rollout, others: &[&'r T], sets: &[&ReplicaSet]) -> Vec<&'r T> {
     let successful = rollout.successful_run_history_limit();
     let unsuccessful = rollout.unsuccessful_run_history_limit();
-    let mut newest_first: Vec<&T> = others.iter().copied().filter(|item| !item.meta().is_deleting()).collect();
+    let mut newest_first: Vec<&T> =
+        others.iter().copied().filter(|item| !item.meta().is_deleting()).collect();
     newest_first.sort_by(|a, b| {
         (b.meta().creation_timestamp, &b.meta().name).cmp(&(a.meta().creation_timestamp, &a.meta().name))
     });

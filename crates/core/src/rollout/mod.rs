@@ -32,7 +32,6 @@ mod services;
 mod spec;
 mod status;
 mod steps;
-mod validation;
 mod weights;
 mod writes;
 
@@ -91,7 +90,8 @@ struct Chain<'s> {
 
 impl<'s> Chain<'s> {
     fn run(snapshot: &'s RolloutSnapshot) -> Self {
-        let mut chain = Self { world: Cow::Borrowed(snapshot), steps: Vec::new(), wake_at: None, blocker: None };
+        let mut chain =
+            Self { world: Cow::Borrowed(snapshot), steps: Vec::new(), wake_at: None, blocker: None };
         let mut identity = Identity::of(&snapshot.rollout);
         let strategy = &snapshot.rollout.spec.strategy;
         let steps = strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
@@ -141,9 +141,10 @@ fn defer_counts_until(
     if !status::differ_in_counts_only(stored, status) {
         return None;
     }
-    let on_their_way = world.replica_sets.iter().any(|set| {
-        set.status.replicas != set.replicas() || set.status.available_replicas != set.replicas()
-    });
+    let on_their_way = world
+        .replica_sets
+        .iter()
+        .any(|set| set.status.replicas != set.replicas() || set.status.available_replicas != set.replicas());
     let progress = conditions::find(stored, glidepath_api::rollout_condition::PROGRESSING)?;
     let until = progress.last_update_time.plus_seconds(COUNT_SECONDS);
     (on_their_way && until > Time::new(snapshot.now)).then(|| until.timestamp())

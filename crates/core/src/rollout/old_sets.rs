@@ -40,7 +40,11 @@ impl<'a> Pass<'a> {
                 size = if !routed {
                     (cleaned - budget).max(0)
                 } else if self.ro.is_fully_promoted() || has_deadline(set) {
-                    if self.ro.dynamic_stable_scale() { 0 } else { self.delayed_size(set, &mut counted, cleaned).min(cleaned) }
+                    if self.ro.dynamic_stable_scale() {
+                        0
+                    } else {
+                        self.delayed_size(set, &mut counted, cleaned).min(cleaned)
+                    }
                 } else {
                     0
                 };
@@ -62,7 +66,9 @@ impl<'a> Pass<'a> {
 
     /// Old sets of blue-green; returns whether a size changes.
     pub(crate) fn size_old_sets_of_blue_green(&mut self) -> bool {
-        if pause::find(self.ro, &PauseReason::InconclusiveAnalysis).is_some() || self.waits_for_post_promotion() {
+        if pause::find(self.ro, &PauseReason::InconclusiveAnalysis).is_some()
+            || self.waits_for_post_promotion()
+        {
             return false;
         }
         let mut sets = self.active_others();

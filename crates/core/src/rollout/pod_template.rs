@@ -6,7 +6,6 @@ use glidepath_api::{AntiAffinity, PodTemplateMetadata, Rollout, names};
 use glidepath_gocompat::json as go_json;
 use serde_json::{Map, Value, json};
 
-
 /// The template of a ReplicaSet that is about to be created.
 pub(crate) fn for_new_set(rollout: &Rollout, hash: &str, has_stable: bool) -> Value {
     let mut template = rollout.spec.template.clone();
@@ -20,7 +19,8 @@ pub(crate) fn for_new_set(rollout: &Rollout, hash: &str, has_stable: bool) -> Va
             }
         }
     }
-    object_at(&mut template, &["metadata", "labels"]).insert(names::POD_TEMPLATE_HASH.to_owned(), json!(hash));
+    object_at(&mut template, &["metadata", "labels"])
+        .insert(names::POD_TEMPLATE_HASH.to_owned(), json!(hash));
     if let Some(affinity) = wanted_affinity(rollout, hash) {
         object_at(&mut template, &["spec"]).insert("affinity".to_owned(), affinity);
     }
@@ -62,8 +62,10 @@ pub(crate) fn remembered(metadata: &PodTemplateMetadata) -> String {
 }
 
 fn anti_affinity(rollout: &Rollout) -> Option<&AntiAffinity> {
-    let of_blue_green = rollout.spec.strategy.blue_green.as_ref().and_then(|strategy| strategy.anti_affinity.as_ref());
-    let of_canary = rollout.spec.strategy.canary.as_ref().and_then(|strategy| strategy.anti_affinity.as_ref());
+    let of_blue_green =
+        rollout.spec.strategy.blue_green.as_ref().and_then(|strategy| strategy.anti_affinity.as_ref());
+    let of_canary =
+        rollout.spec.strategy.canary.as_ref().and_then(|strategy| strategy.anti_affinity.as_ref());
     of_canary.or(of_blue_green).filter(|wanted| {
         wanted.preferred_during_scheduling_ignored_during_execution.is_some()
             || wanted.required_during_scheduling_ignored_during_execution.is_some()
@@ -121,13 +123,13 @@ pub(crate) fn stale_affinity(rollout: &Rollout, set: &ReplicaSet, hash: &str) ->
 /// A live template without what was injected, for comparing.
 pub(crate) fn without_injected(set: &ReplicaSet) -> Value {
     let mut template = set.spec.template.clone();
-    let recorded: Option<PodTemplateMetadata> = set
-        .metadata
-        .annotation(names::EPHEMERAL_METADATA)
-        .and_then(|text| serde_json::from_str(text).ok());
+    let recorded: Option<PodTemplateMetadata> =
+        set.metadata.annotation(names::EPHEMERAL_METADATA).and_then(|text| serde_json::from_str(text).ok());
     if let Some(recorded) = recorded {
         for (field, keys) in [("labels", recorded.labels), ("annotations", recorded.annotations)] {
-            if let Some(map) = template.pointer_mut(&format!("/metadata/{field}")).and_then(Value::as_object_mut) {
+            if let Some(map) =
+                template.pointer_mut(&format!("/metadata/{field}")).and_then(Value::as_object_mut)
+            {
                 map.retain(|key, _| !keys.contains_key(key));
             }
         }

@@ -69,7 +69,12 @@ pub fn project(snapshot: &mut RolloutSnapshot, action: &Action) {
             snapshot.experiments.retain(|experiment| experiment.metadata.name != *name);
         }
         Action::PatchSelf { patch } | Action::PatchStatus { patch } => {
+            // Where template and selector came from is not part of the object.
+            let spec = &snapshot.rollout.spec;
+            let resolved = (spec.template_resolved_from_ref, spec.selector_resolved_from_ref);
             patch_in_place(&mut snapshot.rollout, patch);
+            let spec = &mut snapshot.rollout.spec;
+            (spec.template_resolved_from_ref, spec.selector_resolved_from_ref) = resolved;
         }
         // Routers and pods answer for themselves; Services, Jobs and events of other kinds are not in this snapshot.
         Action::SetTraffic { .. }

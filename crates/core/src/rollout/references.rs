@@ -1,5 +1,6 @@
 //! What makes a spec unusable, and what happens then: InvalidSpec and nothing else.
 
+use glidepath_api::validation::validate_rollout;
 use glidepath_api::{RolloutAnalysis, names, rollout_condition as kinds};
 use glidepath_gocompat::quote::quote;
 
@@ -26,8 +27,8 @@ struct AnalysisReference<'a> {
 impl<'a> Pass<'a> {
     /// The first thing wrong with the spec, in the order of section 4.
     pub(crate) fn find_invalid_spec(&self) -> Option<String> {
-        if let Some(problem) = super::validation::first_static_error(self.ro) {
-            return Some(problem);
+        if let Err(error) = validate_rollout(self.ro) {
+            return Some(error.to_string());
         }
         let services = self.named_services();
         for (path, name) in &services {
@@ -141,8 +142,7 @@ impl<'a> Pass<'a> {
 
     /// the condition says what is wrong, and nothing else happens.
     pub(crate) fn report_invalid_spec(&mut self, problem: &str) {
-        let message =
-            format!("The Rollout {} is invalid: {problem}", quote(&self.ro.metadata.name));
+        let message = format!("The Rollout {} is invalid: {problem}", quote(&self.ro.metadata.name));
         let retry = self.in_seconds(RETRY_SECONDS);
         self.wake_by(retry);
         self.block("invalid-spec", BlockerOwner::Person, None, format!("a valid spec: {problem}"));

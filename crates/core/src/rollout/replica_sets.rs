@@ -27,8 +27,7 @@ pub(crate) struct Sets<'a> {
 impl<'a> Sets<'a> {
     /// Sorts the claimed sets into their parts.
     pub(crate) fn of(rollout: &'a Rollout, sets: &'a [ReplicaSet], identity: &Identity) -> Self {
-        let mut all: Vec<&ReplicaSet> =
-            sets.iter().filter(|set| claim(rollout, set) == Claim::Own).collect();
+        let mut all: Vec<&ReplicaSet> = sets.iter().filter(|set| claim(rollout, set) == Claim::Own).collect();
         all.sort_by(|a, b| creation_order(a, b));
         let new = identity.find_new(rollout, &all);
         let stable_hash = rollout.status.stable_rs.as_str();
@@ -104,7 +103,11 @@ fn claim(rollout: &Rollout, set: &ReplicaSet) -> Claim {
         rollout.spec.selector.as_ref().is_some_and(|selector| selector.matches(&set.metadata.labels));
     match set.metadata.controller_of() {
         Some(owner) if owner.uid == rollout.metadata.uid => {
-            if selected { Claim::Own } else { Claim::Release }
+            if selected {
+                Claim::Own
+            } else {
+                Claim::Release
+            }
         }
         Some(_) => Claim::Foreign,
         None if selected && !set.metadata.is_deleting() => Claim::Adopt,

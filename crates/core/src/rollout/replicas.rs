@@ -279,7 +279,11 @@ pub fn dynamic_abort_weight(state: &DynamicAbort<'_>) -> i32 {
 
 /// Whether a set of this size meets `desired`. A pod threshold above the desired size means all of it (B-43).
 #[must_use]
-pub fn meets_threshold(threshold: Option<&ReplicaProgressThreshold>, size: Option<Size>, desired: i32) -> bool {
+pub fn meets_threshold(
+    threshold: Option<&ReplicaProgressThreshold>,
+    size: Option<Size>,
+    desired: i32,
+) -> bool {
     let Some(size) = size else { return false };
     match threshold {
         Some(threshold) if threshold.value >= 0 => {

@@ -10,7 +10,11 @@ fn check_split(surge: i32, rows: &[(i32, [&str; 11])]) {
     for (replicas, row) in rows {
         for (weight, want) in WEIGHTS.iter().zip(row) {
             let got = split_by_weight(*replicas, *weight, 100, surge);
-            assert_eq!(&format!("{}/{}", got.canary, got.stable), want, "R {replicas} w {weight} surge {surge}");
+            assert_eq!(
+                &format!("{}/{}", got.canary, got.stable),
+                want,
+                "R {replicas} w {weight} surge {surge}"
+            );
         }
     }
 }

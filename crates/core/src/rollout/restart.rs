@@ -40,8 +40,10 @@ impl<'a> Pass<'a> {
             i32::try_from(available).unwrap_or(i32::MAX),
             self.ro.margins().unavailable,
         );
-        let old: Vec<&Pod> =
-            pods.into_iter().filter(|pod| pod.metadata.creation_timestamp.is_some_and(|created| created < at)).collect();
+        let old: Vec<&Pod> = pods
+            .into_iter()
+            .filter(|pod| pod.metadata.creation_timestamp.is_some_and(|created| created < at))
+            .collect();
         let mut evicted = 0;
         for pod in old.iter().filter(|pod| !pod.metadata.is_deleting()) {
             if room <= 0 {

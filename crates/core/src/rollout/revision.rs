@@ -15,13 +15,8 @@ use super::pod_template;
 use crate::plan::{Action, BlockerOwner};
 use crate::snapshot::Failure;
 
-const NOT_COPIED: [&str; 5] = [
-    names::LAST_APPLIED,
-    names::REVISION,
-    names::REVISION_HISTORY,
-    names::DESIRED_REPLICAS,
-    names::NOTIFIED,
-];
+const NOT_COPIED: [&str; 5] =
+    [names::LAST_APPLIED, names::REVISION, names::REVISION_HISTORY, names::DESIRED_REPLICAS, names::NOTIFIED];
 
 /// Seconds until creating a ReplicaSet is tried again.
 const CREATE_RETRY_SECONDS: i64 = 10;
@@ -156,7 +151,8 @@ impl Pass<'_> {
             annotations.insert(names::REVISION.to_owned(), wanted.to_string());
             // Earlier numbers are kept, each once (B-16).
             if let Some(known) = known {
-                let history = new.metadata.annotation(names::REVISION_HISTORY).filter(|text| !text.is_empty());
+                let history =
+                    new.metadata.annotation(names::REVISION_HISTORY).filter(|text| !text.is_empty());
                 let history = history.map_or_else(|| known.to_string(), |text| format!("{text},{known}"));
                 annotations.insert(names::REVISION_HISTORY.to_owned(), history);
             }

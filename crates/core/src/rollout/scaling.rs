@@ -21,7 +21,11 @@ impl Pass<'_> {
         if set.metadata.annotation(names::DESIRED_REPLICAS) != Some(wanted.as_str()) {
             annotations.insert(names::DESIRED_REPLICAS.to_owned(), Some(wanted));
         }
-        if to == 0 && (from != 0 || self.replicas == 0) && self.has_deadline(set) && !self.delays_abort_scale_down() {
+        if to == 0
+            && (from != 0 || self.replicas == 0)
+            && self.has_deadline(set)
+            && !self.delays_abort_scale_down()
+        {
             annotations.insert(names::SCALE_DOWN_DEADLINE.to_owned(), None);
         }
         let name = set.metadata.name.clone();
@@ -32,7 +36,9 @@ impl Pass<'_> {
             }
             return false;
         }
-        annotations.entry(names::DESIRED_REPLICAS.to_owned()).or_insert_with(|| Some(self.replicas.to_string()));
+        annotations
+            .entry(names::DESIRED_REPLICAS.to_owned())
+            .or_insert_with(|| Some(self.replicas.to_string()));
         self.act(reason, Action::ScaleReplicaSet { name: name.clone(), from, to, annotations });
         let direction = if to > from { "up" } else { "down" };
         let revision = set.revision().unwrap_or(0);
@@ -190,6 +196,10 @@ impl Pass<'_> {
         ];
         in_status.contains(&hash)
             || self.role_services().any(|service| service.selected_hash() == hash)
-            || self.snap.routers.iter().any(|router| router.referenced_hashes.iter().any(|known| known == hash))
+            || self
+                .snap
+                .routers
+                .iter()
+                .any(|router| router.referenced_hashes.iter().any(|known| known == hash))
     }
 }

@@ -101,7 +101,12 @@ impl<'a> Pass<'a> {
                 return;
             }
             let readiness = if routed { Readiness::Unchecked } else { Readiness::Checked };
-            self.ensure_service_targets(&canary.canary_service, self.sets.stable, readiness, "point-canary-service-back");
+            self.ensure_service_targets(
+                &canary.canary_service,
+                self.sets.stable,
+                readiness,
+                "point-canary-service-back",
+            );
             return;
         }
         if self.dynamic_rollback_hash().is_some() {

@@ -13,7 +13,11 @@ use super::spec::SpecView;
 
 /// A selector as the status writes it.
 pub(crate) fn selector_text(selector: &LabelSelector) -> String {
-    if selector.is_empty() { "<none>".to_owned() } else { selector.to_text().unwrap_or_else(|_| "<error>".to_owned()) }
+    if selector.is_empty() {
+        "<none>".to_owned()
+    } else {
+        selector.to_text().unwrap_or_else(|_| "<error>".to_owned())
+    }
 }
 
 impl Pass<'_> {

@@ -110,7 +110,11 @@ pub(crate) fn current_weight(rollout: &Rollout) -> i32 {
 /// The nearest weight strictly before the current step, else 0 (R-423c).
 pub(crate) fn previous_weight(rollout: &Rollout) -> i32 {
     let end = rollout.step_index().and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
-    rollout.steps()[..end.min(rollout.steps().len())].iter().rev().find_map(|step| step.set_weight).unwrap_or(0)
+    rollout.steps()[..end.min(rollout.steps().len())]
+        .iter()
+        .rev()
+        .find_map(|step| step.set_weight)
+        .unwrap_or(0)
 }
 
 /// Every weight of the steps, in order.
@@ -124,7 +128,9 @@ pub(crate) fn canary_scale(rollout: &Rollout) -> Option<&SetCanaryScale> {
     if rollout.status.abort && rollout.abort_scale_down_delay_seconds().is_some() {
         return None;
     }
-    backwards(rollout).find_map(|step| step.set_canary_scale.as_ref()).filter(|scale| !scale.match_traffic_weight)
+    backwards(rollout)
+        .find_map(|step| step.set_canary_scale.as_ref())
+        .filter(|scale| !scale.match_traffic_weight)
 }
 
 /// The nearest experiment step at or before the current one.

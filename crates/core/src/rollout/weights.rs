@@ -74,8 +74,7 @@ impl Pass<'_> {
     /// The gate of R-424: stable can take what the canary does not get.
     fn stable_can_take(&mut self, weight: i32) -> bool {
         let Some(stable) = self.sets.stable else { return false };
-        let needed =
-            i64::from(weight) * i64::from(self.replicas) / i64::from(self.ro.max_weight().max(1));
+        let needed = i64::from(weight) * i64::from(self.replicas) / i64::from(self.ro.max_weight().max(1));
         let needed = i32::try_from(needed).unwrap_or(i32::MAX);
         let available = stable.status.available_replicas;
         if available >= needed
@@ -88,7 +87,9 @@ impl Pass<'_> {
             "stable-not-available",
             BlockerOwner::Cluster,
             None,
-            format!("ReplicaSet {name} to have {needed} available pods (it has {available}) before traffic moves"),
+            format!(
+                "ReplicaSet {name} to have {needed} available pods (it has {available}) before traffic moves"
+            ),
         );
         false
     }
@@ -96,7 +97,12 @@ impl Pass<'_> {
     /// The first situation that applies.
     fn desired_traffic(&self) -> Desired {
         let canary_hash = self.new_hash().to_owned();
-        let off = |weight| Desired { weight, additional: Vec::new(), keeps_routes: false, canary_hash: canary_hash.clone() };
+        let off = |weight| Desired {
+            weight,
+            additional: Vec::new(),
+            keeps_routes: false,
+            canary_hash: canary_hash.clone(),
+        };
         if let Some(previous) = self.dynamic_rollback_hash() {
             return Desired { canary_hash: previous, keeps_routes: true, ..off(self.desired_abort_weight()) };
         }
@@ -116,7 +122,8 @@ impl Pass<'_> {
             } else if self.replicas == 0 {
                 self.ro.max_weight()
             } else {
-                (self.ro.max_weight() * new.status.available_replicas / self.replicas).min(self.ro.max_weight())
+                (self.ro.max_weight() * new.status.available_replicas / self.replicas)
+                    .min(self.ro.max_weight())
             };
             return off(weight);
         }
@@ -125,7 +132,10 @@ impl Pass<'_> {
         };
         let on = |weight, additional| Desired { additional, keeps_routes: true, ..off(weight) };
         if !self.at_desired_sizes(None) {
-            return on(steps::previous_weight(self.ro).min(self.weight_for_available(new)), self.experiment_destinations());
+            return on(
+                steps::previous_weight(self.ro).min(self.weight_for_available(new)),
+                self.experiment_destinations(),
+            );
         }
         if index < self.ro.step_count() {
             on(steps::current_weight(self.ro), self.experiment_destinations())
@@ -140,7 +150,8 @@ impl Pass<'_> {
         if self.replicas <= 0 {
             return self.ro.max_weight();
         }
-        let carried = i64::from(self.ro.max_weight()) * i64::from(new.status.available_replicas) / i64::from(self.replicas);
+        let carried = i64::from(self.ro.max_weight()) * i64::from(new.status.available_replicas)
+            / i64::from(self.replicas);
         i32::try_from(carried).unwrap_or(i32::MAX).max(recorded)
     }
 
@@ -152,7 +163,11 @@ impl Pass<'_> {
         }
         let maximum = self.ro.max_weight();
         let recorded = self.ro.status.canary.weights.as_ref().map(|weights| weights.canary.weight);
-        let desired = if self.is_aborted() { self.dynamic_abort_step(new.status.available_replicas) } else { steps::current_weight(self.ro) };
+        let desired = if self.is_aborted() {
+            self.dynamic_abort_step(new.status.available_replicas)
+        } else {
+            steps::current_weight(self.ro)
+        };
         let stable_share = maximum * stable.status.available_replicas / self.replicas;
         let missing = (maximum - stable_share).max(0);
         match recorded {
@@ -184,19 +199,17 @@ impl Pass<'_> {
         }
         let recorded = &self.ro.status.canary.weights.as_ref()?.canary.pod_template_hash;
         let new = self.sets.new?;
-        (recorded != new.pod_hash() && new.status.available_replicas < self.replicas).then(|| recorded.clone())
+        (recorded != new.pod_hash() && new.status.available_replicas < self.replicas)
+            .then(|| recorded.clone())
     }
 
     /// weighted destinations of a running experiment; one without a Service is none (T-088).
     fn experiment_destinations(&self) -> Vec<WeightDestination> {
         let Some(step) = steps::experiment_step(self.ro) else { return Vec::new() };
         let current = &self.ro.status.canary.current_experiment;
-        let Some(experiment) = self
-            .snap
-            .experiments
-            .iter()
-            .find(|known| known.metadata.name == *current && known.status.phase == Some(AnalysisPhase::Running))
-        else {
+        let Some(experiment) = self.snap.experiments.iter().find(|known| {
+            known.metadata.name == *current && known.status.phase == Some(AnalysisPhase::Running)
+        }) else {
             return Vec::new();
         };
         experiment
@@ -261,7 +274,10 @@ impl Pass<'_> {
             if let Some(header) = &step.set_header_route {
                 routes.retain(|route| route.name() != header.name);
                 if !header.match_.is_empty() {
-                    routes.push(ManagedRoute::Header { name: header.name.clone(), matches: header.match_.clone() });
+                    routes.push(ManagedRoute::Header {
+                        name: header.name.clone(),
+                        matches: header.match_.clone(),
+                    });
                 }
             }
             if let Some(mirror) = &step.set_mirror_route {
@@ -276,7 +292,9 @@ impl Pass<'_> {
             }
         }
         let order = self.ro.traffic_routing().map_or(&[][..], |routing| &routing.managed_routes);
-        routes.sort_by_key(|route| order.iter().position(|listed| listed.name == route.name()).unwrap_or(usize::MAX));
+        routes.sort_by_key(|route| {
+            order.iter().position(|listed| listed.name == route.name()).unwrap_or(usize::MAX)
+        });
         routes
     }
 
@@ -285,7 +303,10 @@ impl Pass<'_> {
         let stale: Vec<&RouterObservation> =
             self.snap.routers.iter().filter(|router| !wanted.is_carried_by(router)).collect();
         for router in &stale {
-            self.act("set-traffic", Action::SetTraffic { router: router.kind.clone(), wanted: wanted.clone() });
+            self.act(
+                "set-traffic",
+                Action::SetTraffic { router: router.kind.clone(), wanted: wanted.clone() },
+            );
         }
         let previous = self.ro.status.canary.weights.as_ref();
         let canary = self.ro.canary();
@@ -303,7 +324,8 @@ impl Pass<'_> {
             additional: wanted.additional.clone(),
             verified: None,
         };
-        let changed = previous.is_none_or(|previous| TrafficWeights { verified: None, ..previous.clone() } != recorded);
+        let changed =
+            previous.is_none_or(|previous| TrafficWeights { verified: None, ..previous.clone() } != recorded);
         if changed {
             let message = format!("Traffic weight updated {}", change_text(previous, &recorded));
             self.event("TrafficWeightUpdated", message);
@@ -321,7 +343,8 @@ impl Pass<'_> {
         let carried = self.snap.routers.iter().all(|router| carries_weights(router, wanted));
         let applies = !self.ro.is_fully_promoted() && !self.ro.status.stable_rs.is_empty();
         let answers: Vec<bool> = self.snap.routers.iter().filter_map(|router| router.verified).collect();
-        let verified = (applies && carried && !answers.is_empty()).then(|| answers.iter().all(|answer| *answer));
+        let verified =
+            (applies && carried && !answers.is_empty()).then(|| answers.iter().all(|answer| *answer));
         if let Some(weights) = &mut self.status.canary.weights {
             weights.verified = verified;
         }
@@ -344,9 +367,11 @@ impl Pass<'_> {
     pub(crate) fn weights_are_carried(&self) -> bool {
         let Some(recorded) = &self.status.canary.weights else { return true };
         recorded.verified != Some(false)
-            && self.snap.routers.iter().all(|router| {
-                router.weights.as_ref().is_some_and(|carried| same_weights(carried, recorded))
-            })
+            && self
+                .snap
+                .routers
+                .iter()
+                .all(|router| router.weights.as_ref().is_some_and(|carried| same_weights(carried, recorded)))
     }
 
     /// What holds the routers up, for the blocker.
@@ -390,7 +415,10 @@ fn change_text(previous: Option<&TrafficWeights>, new: &TrafficWeights) -> Strin
             .additional
             .iter()
             .map(|destination| {
-                format!("{{{} {} {}}}", destination.weight, destination.service_name, destination.pod_template_hash)
+                format!(
+                    "{{{} {} {}}}",
+                    destination.weight, destination.service_name, destination.pod_template_hash
+                )
             })
             .collect();
         details.push(format!("additional: [{}]", listed.join(" ")));

@@ -10,7 +10,9 @@ pub(crate) fn coalesce(steps: Vec<PlannedAction>) -> Vec<PlannedAction> {
     for mut step in steps {
         let is_delete = matches!(
             step.action,
-            Action::DeleteReplicaSet { .. } | Action::DeleteAnalysisRun { .. } | Action::DeleteExperiment { .. }
+            Action::DeleteReplicaSet { .. }
+                | Action::DeleteAnalysisRun { .. }
+                | Action::DeleteExperiment { .. }
         );
         if is_delete && merged.iter().any(|earlier| earlier.action == step.action) {
             continue;
@@ -32,7 +34,9 @@ fn can_merge(earlier: &Action, later: &Action) -> bool {
             name == later && is_annotations_only(patch)
         }
         (Action::PatchReplicaSet { name, .. }, Action::PatchReplicaSet { name: later, .. })
-        | (Action::ScaleReplicaSet { name, .. }, Action::ScaleReplicaSet { name: later, .. }) => name == later,
+        | (Action::ScaleReplicaSet { name, .. }, Action::ScaleReplicaSet { name: later, .. }) => {
+            name == later
+        }
         (Action::ScaleReplicaSet { name, .. }, Action::PatchReplicaSet { name: later, patch }) => {
             name == later && is_annotations_only(patch)
         }
@@ -79,7 +83,10 @@ fn absorb(later: &mut Action, earlier: Action) {
                 annotations.entry(key).or_insert(value);
             }
         }
-        (later @ Action::PatchReplicaSet { .. }, Action::ScaleReplicaSet { name, from, to, mut annotations }) => {
+        (
+            later @ Action::PatchReplicaSet { .. },
+            Action::ScaleReplicaSet { name, from, to, mut annotations },
+        ) => {
             if let Action::PatchReplicaSet { patch, .. } = &*later {
                 annotations.extend(annotations_of(patch));
             }
@@ -95,7 +102,9 @@ fn merge_keeping_nulls(target: &mut serde_json::Value, patch: &serde_json::Value
         (serde_json::Value::Object(target), serde_json::Value::Object(patch)) => {
             for (key, value) in patch {
                 match target.get_mut(key) {
-                    Some(known) if value.is_object() && known.is_object() => merge_keeping_nulls(known, value),
+                    Some(known) if value.is_object() && known.is_object() => {
+                        merge_keeping_nulls(known, value)
+                    }
                     _ => {
                         target.insert(key.clone(), value.clone());
                     }
