@@ -67,6 +67,8 @@ pub struct Stored {
     pub uid: Arc<str>,
     /// Uid of the owner that controls it; empty when nobody does.
     pub owner: Arc<str>,
+    /// Kind and name of that owner, when it is one the controllers follow.
+    pub owner_object: Option<(Kind, Arc<str>)>,
     /// Its version.
     pub version: Version,
     /// `metadata.generation`; 0 for kinds without one.
@@ -90,12 +92,12 @@ impl Stored {
         }
         let uid = text("uid").into();
         let version = Version::parse(text("resourceVersion"));
-        let owner = controller_uid(metadata).into();
+        let (owner, owner_object) = controlling_owner(metadata);
         let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or_default();
         let steering = steering(kind, &document);
         prune(kind, &mut document);
         let body = serde_json::to_vec(&document).ok()?.into();
-        Some((key, Self { uid, owner, version, generation, steering, body }))
+        Some((key, Self { uid, owner, owner_object, version, generation, steering, body }))
     }
 
     /// The document as a typed value.
@@ -107,15 +109,15 @@ impl Stored {
     }
 }
 
-/// Uid of the controlling owner in a `metadata` document; empty when there is none.
-fn controller_uid(metadata: &Value) -> &str {
+/// Uid of the controlling owner in a `metadata` document (empty when there is none), and what it is.
+fn controlling_owner(metadata: &Value) -> (Arc<str>, Option<(Kind, Arc<str>)>) {
     let owners = metadata.get("ownerReferences").and_then(Value::as_array);
-    owners
-        .into_iter()
-        .flatten()
-        .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
-        .and_then(|owner| owner.get("uid")?.as_str())
-        .unwrap_or_default()
+    let is_controller = |owner: &&Value| owner.get("controller").and_then(Value::as_bool) == Some(true);
+    let Some(owner) = owners.into_iter().flatten().find(is_controller) else { return ("".into(), None) };
+    let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+    let is_ours = text("apiVersion").starts_with(glidepath_api::names::GROUP);
+    let object = Kind::from_name(text("kind")).filter(|_| is_ours).map(|kind| (kind, text("name").into()));
+    (text("uid").into(), object)
 }
 
 /// Hash of what decides whether a change must be looked at at once.

@@ -1,0 +1,357 @@
+//! From plans to API calls: the only writer. Actions are performed in order and stop at the first that
+//! fails; what was refused becomes part of the next snapshot.
+
+use glidepath_api::{Rollout, RolloutDurationStatus, names};
+use glidepath_core::plan::{Action, Plan};
+use glidepath_core::snapshot::Failure;
+use glidepath_core::traffic::{RouterKind, WantedTraffic};
+use serde_json::{Map, Value, json};
+
+use crate::cache::Awaited;
+use crate::events::{Recorder, Subject};
+use crate::gather::{Gatherer, Overlay};
+use crate::metrics::Metrics;
+use crate::object::{ObjectKey, Version};
+use crate::queue::Controller;
+use crate::resource::{Kind, collection};
+use crate::server::{ApiServer, RequestError};
+
+/// A write the caches must include before the next decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Kind of the object.
+    pub kind: Kind,
+    /// The object.
+    pub key: ObjectKey,
+    /// How to tell that the cache includes it.
+    pub awaited: Awaited,
+}
+
+/// What came of applying a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// What was written.
+    pub writes: Vec<Write>,
+    /// What was refused.
+    pub failures: Vec<Failure>,
+    /// Something changed under the plan: gather again.
+    pub conflict: bool,
+    /// How many requests other than Events were sent.
+    pub requests: usize,
+}
+
+/// Performs the plans of one object.
+pub struct Applier<'a> {
+    /// Where to write.
+    pub server: &'a ApiServer,
+    /// Where Events are written.
+    pub recorder: &'a Recorder,
+    /// Whose router objects and paths to use.
+    pub gatherer: &'a Gatherer,
+    /// Where to count.
+    pub metrics: &'a Metrics,
+    /// Whose plan it is.
+    pub controller: Controller,
+    /// The object the plan is about.
+    pub key: &'a ObjectKey,
+    /// The same, for Events.
+    pub subject: &'a Subject,
+    /// The Rollout, when it is one.
+    pub rollout: Option<&'a Rollout>,
+    /// What was read directly for this round.
+    pub overlay: &'a Overlay,
+}
+
+enum Halt {
+    Refused(RequestError),
+    Conflict,
+    Unusable(String),
+}
+
+impl From<RequestError> for Halt {
+    fn from(error: RequestError) -> Self {
+        // Conflict on an update means that something changed; AlreadyExists is for the next decision.
+        if error.code() == 409 && error.reason() != "AlreadyExists" { Self::Conflict } else { Self::Refused(error) }
+    }
+}
+
+impl Applier<'_> {
+    /// Performs the actions in order; stops at the first that fails.
+    pub async fn apply(&self, plan: &Plan) -> Applied {
+        let mut applied = Applied::default();
+        for action in plan.actions() {
+            let outcome = self.perform(action, &mut applied).await;
+            let (code, reason, message) = match outcome {
+                Ok(()) => continue,
+                Err(Halt::Conflict) => {
+                    applied.conflict = true;
+                    break;
+                }
+                Err(Halt::Refused(error)) => (error.code(), error.reason().to_owned(), error.to_string()),
+                Err(Halt::Unusable(message)) => (0, String::new(), message),
+            };
+            let object = self.object_of(action);
+            tracing::warn!(namespace = &*self.key.namespace, name = &*self.key.name, action = action.verb(),
+                object, code, "a write was refused: {message}");
+            let existing = self.fetch_existing(action, &reason).await;
+            applied.failures.push(Failure {
+                verb: action.verb().to_owned(),
+                object,
+                code,
+                reason,
+                message,
+                existing,
+                at: self.gatherer.clock.now(),
+            });
+            break;
+        }
+        applied
+    }
+
+    async fn perform(&self, action: &Action, applied: &mut Applied) -> Result<(), Halt> {
+        if !matches!(action, Action::Emit(_)) {
+            applied.requests += 1;
+            tracing::debug!(namespace = &*self.key.namespace, name = &*self.key.name, action = action.verb(),
+                object = self.object_of(action), "writing");
+        }
+        match action {
+            Action::Emit(event) => {
+                if self.controller == Controller::Rollouts {
+                    self.metrics.count_event(self.key, event);
+                }
+                log_event(self.subject, event);
+                self.recorder.send(self.server, self.subject, event, self.gatherer.clock.now()).await;
+                Ok(())
+            }
+            Action::CreateReplicaSet { object, .. } => self.create(Kind::ReplicaSet, object, applied).await,
+            Action::CreateAnalysisRun { object, .. } => self.create(Kind::AnalysisRun, object, applied).await,
+            Action::CreateExperiment { object, .. } => self.create(Kind::Experiment, object, applied).await,
+            Action::CreateService { object, .. } => self.create(Kind::Service, object, applied).await,
+            Action::CreateJob { object, .. } => self.create(Kind::Job, object, applied).await,
+            Action::ScaleReplicaSet { name, to, annotations, .. } => {
+                let mut patch = json!({"spec": {"replicas": to}});
+                if !annotations.is_empty() {
+                    patch["metadata"] = json!({"annotations": annotations});
+                }
+                self.merge(Kind::ReplicaSet, name, &patch, applied).await
+            }
+            Action::PatchReplicaSet { name, patch } => self.merge(Kind::ReplicaSet, name, patch, applied).await,
+            Action::SwitchService { name, to, adopt, .. } => {
+                self.merge(Kind::Service, name, &selector_patch(to, adopt.then_some(&*self.key.name)), applied).await
+            }
+            Action::SetTraffic { router, wanted } => self.set_traffic(router, wanted, applied).await,
+            Action::TerminateAnalysisRun { name } => {
+                self.merge(Kind::AnalysisRun, name, &json!({"spec": {"terminate": true}}), applied).await
+            }
+            Action::TerminateExperiment { name } => {
+                self.merge(Kind::Experiment, name, &json!({"spec": {"terminate": true}}), applied).await
+            }
+            Action::DeleteReplicaSet { name, uid } => self.delete(Kind::ReplicaSet, name, uid, applied).await,
+            Action::DeleteAnalysisRun { name, uid } => self.delete(Kind::AnalysisRun, name, uid, applied).await,
+            Action::DeleteExperiment { name, uid } => self.delete(Kind::Experiment, name, uid, applied).await,
+            Action::DeleteService { name, uid } => self.delete(Kind::Service, name, uid, applied).await,
+            Action::DeleteJob { name, uid } => self.delete(Kind::Job, name, uid, applied).await,
+            Action::EvictPod { name, uid } => self.evict(name, uid).await,
+            Action::PatchSelf { patch } => {
+                let path = self.gatherer.path(self.own_kind(), self.key);
+                let stored = self.server.merge(&path, patch).await?;
+                applied.writes.push(self.reached(self.own_kind(), &self.key.name, &stored));
+                Ok(())
+            }
+            Action::PatchStatus { patch } => self.patch_status(patch, applied).await,
+        }
+    }
+
+    fn own_kind(&self) -> Kind {
+        match self.controller {
+            Controller::Rollouts | Controller::Services => Kind::Rollout,
+            Controller::Experiments => Kind::Experiment,
+            Controller::AnalysisRuns => Kind::AnalysisRun,
+        }
+    }
+
+    fn sibling(&self, name: &str) -> ObjectKey {
+        ObjectKey { namespace: self.key.namespace.clone(), name: name.into() }
+    }
+
+    fn reached(&self, kind: Kind, name: &str, stored: &Value) -> Write {
+        let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        Write { kind, key: self.sibling(name), awaited: Awaited::Reached(Version::parse(version)) }
+    }
+
+    async fn create(&self, kind: Kind, object: &Value, applied: &mut Applied) -> Result<(), Halt> {
+        let path = kind.collection(&self.gatherer.version(kind), &self.key.namespace);
+        let stored = self.server.create(&path, object).await?;
+        let name = stored.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        applied.writes.push(self.reached(kind, name, &stored));
+        Ok(())
+    }
+
+    async fn merge(&self, kind: Kind, name: &str, patch: &Value, applied: &mut Applied) -> Result<(), Halt> {
+        let path = self.gatherer.path(kind, &self.sibling(name));
+        match self.server.merge(&path, patch).await {
+            Ok(stored) => {
+                applied.writes.push(self.reached(kind, name, &stored));
+                Ok(())
+            }
+            // It vanished under the plan.
+            Err(RequestError::Refused { code: 404, .. }) if kind == Kind::ReplicaSet => Err(Halt::Conflict),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn delete(&self, kind: Kind, name: &str, uid: &str, applied: &mut Applied) -> Result<(), Halt> {
+        let propagation = if kind == Kind::Job { "Foreground" } else { "Background" };
+        let path = self.gatherer.path(kind, &self.sibling(name));
+        match self.server.delete(&path, uid, propagation).await {
+            // Gone already, or another object of the same name: either way nothing is left to delete.
+            Ok(()) | Err(RequestError::Refused { code: 404 | 409, .. }) => {
+                let awaited = Awaited::Gone(uid.into());
+                applied.writes.push(Write { kind, key: self.sibling(name), awaited });
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn evict(&self, name: &str, uid: &str) -> Result<(), Halt> {
+        let namespace = &*self.key.namespace;
+        let path = format!("{}/{name}/eviction", collection("", "v1", "pods", namespace));
+        let eviction = json!({
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        });
+        match self.server.create(&path, &eviction).await {
+            // 429: a disruption budget forbids it for now; the pod is skipped.
+            Ok(_) | Err(RequestError::Refused { code: 404 | 409 | 429, .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn set_traffic(&self, router: &RouterKind, wanted: &WantedTraffic, applied: &mut Applied) -> Result<(), Halt> {
+        let Some(rollout) = self.rollout else { return Ok(()) };
+        let objects = self.gatherer.router_objects(rollout, router, self.overlay);
+        let objects = objects.map_err(|error| Halt::Unusable(error.to_string()))?;
+        let rendered = self.gatherer.routers.render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
+        for (reference, document) in rendered {
+            let path = self.gatherer.path(reference.kind, &reference.key);
+            let stored = self.server.replace(&path, &document).await?;
+            let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+            let awaited = Awaited::Reached(Version::parse(version));
+            applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
+        }
+        Ok(())
+    }
+
+    /// Rollouts have a status subresource; AnalysisRuns and Experiments have none (O-014).
+    async fn patch_status(&self, patch: &Value, applied: &mut Applied) -> Result<(), Halt> {
+        let kind = self.own_kind();
+        let mut path = self.gatherer.path(kind, self.key);
+        if kind == Kind::Rollout {
+            path.push_str("/status");
+        }
+        let stored = self.server.merge(&path, patch).await?;
+        applied.writes.push(self.reached(kind, &self.key.name, &stored));
+        let finished_now = patch.pointer("/status/duration/finishedAt").is_some_and(|at| !at.is_null());
+        if kind == Kind::Rollout
+            && finished_now
+            && let Some(duration) = stored.pointer("/status/duration")
+            && let Ok(duration) = RolloutDurationStatus::deserialize(duration)
+        {
+            self.metrics.rollout_finished(&duration);
+        }
+        Ok(())
+    }
+
+    /// Name of the object an action is about.
+    fn object_of(&self, action: &Action) -> String {
+        let name = match action {
+            Action::CreateReplicaSet { name, .. }
+            | Action::ScaleReplicaSet { name, .. }
+            | Action::PatchReplicaSet { name, .. }
+            | Action::DeleteReplicaSet { name, .. }
+            | Action::SwitchService { name, .. }
+            | Action::CreateAnalysisRun { name, .. }
+            | Action::TerminateAnalysisRun { name }
+            | Action::DeleteAnalysisRun { name, .. }
+            | Action::CreateExperiment { name, .. }
+            | Action::TerminateExperiment { name }
+            | Action::DeleteExperiment { name, .. }
+            | Action::CreateService { name, .. }
+            | Action::DeleteService { name, .. }
+            | Action::CreateJob { name, .. }
+            | Action::DeleteJob { name, .. }
+            | Action::EvictPod { name, .. } => name,
+            Action::Emit(_) | Action::SetTraffic { .. } | Action::PatchSelf { .. } | Action::PatchStatus { .. } => {
+                return self.key.name.to_string();
+            }
+        };
+        name.clone()
+    }
+
+    /// With `AlreadyExists`: the object in the way, so that the next decision can judge it.
+    async fn fetch_existing(&self, action: &Action, reason: &str) -> Option<Value> {
+        if reason != "AlreadyExists" {
+            return None;
+        }
+        let (kind, name) = match action {
+            Action::CreateReplicaSet { name, .. } => (Kind::ReplicaSet, name),
+            Action::CreateAnalysisRun { name, .. } => (Kind::AnalysisRun, name),
+            Action::CreateExperiment { name, .. } => (Kind::Experiment, name),
+            Action::CreateService { name, .. } => (Kind::Service, name),
+            Action::CreateJob { name, .. } => (Kind::Job, name),
+            _ => return None,
+        };
+        self.server.get(&self.gatherer.path(kind, &self.sibling(name))).await.ok()
+    }
+}
+
+use serde::Deserialize as _;
+
+/// Moves a Service's selector, and claims the Service when `owner` is given.
+fn selector_patch(hash: &str, owner: Option<&str>) -> Value {
+    let mut patch = Map::new();
+    patch.insert("spec".to_owned(), json!({"selector": {names::POD_TEMPLATE_HASH: hash}}));
+    if let Some(owner) = owner {
+        patch.insert("metadata".to_owned(), json!({"annotations": {names::MANAGED_BY: owner}}));
+    }
+    Value::Object(patch)
+}
+
+/// Logs an Event as log pipelines know it (O-400, O-488).
+fn log_event(subject: &Subject, event: &glidepath_core::plan::Event) {
+    let (namespace, name, event_reason) = (&*subject.namespace, &*subject.name, &*event.reason);
+    let message = &event.message;
+    match (subject.kind, event.event_type) {
+        ("Rollout", glidepath_core::plan::EventType::Normal) => {
+            tracing::info!(namespace, rollout = name, event_reason, "{message}");
+        }
+        ("Rollout", _) => tracing::warn!(namespace, rollout = name, event_reason, "{message}"),
+        ("Experiment", _) => tracing::info!(namespace, experiment = name, event_reason, "{message}"),
+        _ => tracing::info!(namespace, analysisrun = name, event_reason, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_touches_only_the_hash_and_the_annotation_when_it_adopts_r_740() {
+        assert_eq!(selector_patch("abc", None), json!({"spec": {"selector": {"rollouts-pod-template-hash": "abc"}}}));
+        assert_eq!(
+            selector_patch("abc", Some("web")),
+            json!({"spec": {"selector": {"rollouts-pod-template-hash": "abc"}},
+                "metadata": {"annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": "web"}}})
+        );
+    }
+
+    #[test]
+    fn a_conflict_means_gather_again_and_an_existing_object_is_a_failure_to_judge() {
+        let refused = |code, reason: &str| RequestError::Refused { code, reason: reason.into(), message: String::new() };
+        assert!(matches!(Halt::from(refused(409, "Conflict")), Halt::Conflict));
+        assert!(matches!(Halt::from(refused(409, "AlreadyExists")), Halt::Refused(_)));
+        assert!(matches!(Halt::from(refused(403, "Forbidden")), Halt::Refused(_)));
+    }
+}

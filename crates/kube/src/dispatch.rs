@@ -1,0 +1,229 @@
+//! From what the caches learned to what must be decided anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use glidepath_api::{Experiment, Rollout, Service};
+use tokio::sync::Notify;
+
+use crate::cache::{Caches, Change};
+use crate::events::Subject;
+use crate::measure::Measurer;
+use crate::metrics::Metrics;
+use crate::object::{ObjectKey, Stored};
+use crate::queue::{Controller, Queue, WorkKey};
+use crate::references::{self, Reference, ReferenceIndex};
+use crate::resource::Kind;
+use crate::watch::Sink;
+
+/// How long routine events gather before they are looked at together.
+const COALESCE: Duration = Duration::from_millis(25);
+/// Stands for every template of a namespace: templates may lead to others.
+const ANY_TEMPLATE: &str = "*";
+
+/// Turns changes into work.
+pub struct Dispatcher {
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) measurer: Arc<Measurer>,
+    pub(crate) references: Arc<ReferenceIndex>,
+    /// Rollouts that were deleted and whose deletion has not been told yet.
+    pub(crate) deleted: Mutex<HashMap<ObjectKey, Subject>>,
+    /// Signalled when a kind is synced or a reference appears.
+    pub(crate) progress: Notify,
+}
+
+/// The controller of a kind that has one.
+const fn controller_of(kind: Kind) -> Option<Controller> {
+    match kind {
+        Kind::Rollout => Some(Controller::Rollouts),
+        Kind::Experiment => Some(Controller::Experiments),
+        Kind::AnalysisRun => Some(Controller::AnalysisRuns),
+        _ => None,
+    }
+}
+
+impl Sink for Dispatcher {
+    fn changed(&self, change: &Change) {
+        match change.kind {
+            Kind::Rollout | Kind::Experiment | Kind::AnalysisRun => self.own_change(change),
+            Kind::ReplicaSet => self.replica_set_change(change),
+            Kind::Job => self.wake_owners(change, Duration::ZERO),
+            Kind::Service => self.service_change(change),
+            Kind::AnalysisTemplate | Kind::ClusterAnalysisTemplate => {
+                self.wake_sources(change.kind, &ObjectKey::new(&change.key.namespace, ANY_TEMPLATE));
+            }
+            Kind::VirtualService
+            | Kind::DestinationRule
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute => self.wake_sources(change.kind, &change.key),
+        }
+    }
+
+    fn synced(&self, kind: Kind) {
+        tracing::debug!(resource = kind.plural(), "cache synced");
+        self.progress.notify_one();
+    }
+}
+
+impl Dispatcher {
+    /// A change of an object that has a controller of its own.
+    fn own_change(&self, change: &Change) {
+        let Some(controller) = controller_of(change.kind) else { return };
+        let key = WorkKey { controller, object: change.key.clone() };
+        match (&change.before, &change.after) {
+            (_, None) => self.forget(change, &key),
+            (before, Some(after)) => {
+                if before.as_ref().is_none_or(|before| before.generation != after.generation || after.generation == 0) {
+                    self.index(change.kind, &key, after);
+                }
+            }
+        }
+        if is_steered(change) {
+            self.queue.add_urgent(&key);
+        } else {
+            self.queue.add_after(&key, Duration::ZERO);
+        }
+        // Owners of runs care for the phase alone.
+        let same_phase = matches!((&change.before, &change.after),
+            (Some(before), Some(after)) if before.steering == after.steering && change.kind == Kind::AnalysisRun);
+        if !same_phase {
+            self.wake_owners(change, Duration::ZERO);
+        }
+    }
+
+    fn forget(&self, change: &Change, key: &WorkKey) {
+        self.metrics.object_deleted(change.kind, &change.key);
+        let dropped = self.references.set(key, Vec::new());
+        self.clean_services(dropped);
+        let Some(before) = &change.before else { return };
+        match change.kind {
+            Kind::AnalysisRun => self.measurer.forget_run(&change.key, &before.uid),
+            Kind::Rollout => {
+                let subject = Subject {
+                    api_version: glidepath_api::names::API_VERSION,
+                    kind: "Rollout",
+                    namespace: change.key.namespace.to_string(),
+                    name: change.key.name.to_string(),
+                    uid: before.uid.to_string(),
+                    resource_version: String::new(),
+                };
+                self.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(change.key.clone(), subject);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes what an object refers to. One that does not fit its type refers to nothing; its own
+    /// decision reports it.
+    fn index(&self, kind: Kind, key: &WorkKey, stored: &Stored) {
+        let namespace = &*key.object.namespace;
+        let service = |name: &String| Reference { kind: Kind::Service, key: ObjectKey::new(namespace, name) };
+        let mut targets = Vec::new();
+        let mut templates = Vec::new();
+        if kind == Kind::Rollout
+            && let Ok(rollout) = stored.decode::<Rollout>()
+        {
+            targets.extend(references::service_names(&rollout).iter().map(service));
+            targets.extend(references::router_objects(&rollout));
+            templates = references::rollout_templates(&rollout);
+        } else if kind == Kind::Experiment
+            && let Ok(experiment) = stored.decode::<Experiment>()
+        {
+            templates = references::experiment_templates(&experiment);
+        }
+        for (kind, namespace) in [(Kind::AnalysisTemplate, namespace), (Kind::ClusterAnalysisTemplate, "")] {
+            if !templates.is_empty() {
+                targets.push(Reference { kind, key: ObjectKey::new(namespace, ANY_TEMPLATE) });
+            }
+        }
+        let needs_router = targets.iter().any(|target| target.kind.is_optional());
+        let dropped = self.references.set(key, targets);
+        self.clean_services(dropped);
+        if needs_router {
+            self.progress.notify_one();
+        }
+    }
+
+    /// Looks at Services a Rollout no longer names.
+    fn clean_services(&self, dropped: Vec<Reference>) {
+        for reference in dropped.into_iter().filter(|reference| reference.kind == Kind::Service) {
+            self.queue.add_after(&WorkKey { controller: Controller::Services, object: reference.key }, COALESCE);
+        }
+    }
+
+    fn replica_set_change(&self, change: &Change) {
+        self.wake_owners(change, COALESCE);
+        let is_orphan = |stored: &Stored| stored.owner.is_empty();
+        if [&change.before, &change.after].into_iter().flatten().any(is_orphan) {
+            // Rare: somebody's selector may match it.
+            for object in self.caches.keys(Kind::Rollout) {
+                if object.namespace == change.key.namespace {
+                    self.queue.add_after(&WorkKey { controller: Controller::Rollouts, object }, COALESCE);
+                }
+            }
+        }
+    }
+
+    fn wake_owners(&self, change: &Change, delay: Duration) {
+        let owners = [&change.before, &change.after].into_iter().flatten().filter_map(|stored| stored.owner_object.as_ref());
+        for (kind, name) in owners {
+            if let Some(controller) = controller_of(*kind) {
+                let object = ObjectKey { namespace: Arc::clone(&change.key.namespace), name: Arc::clone(name) };
+                self.queue.add_after(&WorkKey { controller, object }, delay);
+            }
+        }
+    }
+
+    fn wake_sources(&self, kind: Kind, key: &ObjectKey) {
+        for source in self.references.sources(&Reference { kind, key: key.clone() }) {
+            self.queue.add_after(&source, COALESCE);
+        }
+    }
+
+    fn service_change(&self, change: &Change) {
+        self.wake_sources(Kind::Service, &change.key);
+        self.wake_owners(change, COALESCE);
+        let Some(after) = &change.after else { return };
+        let reference = Reference { kind: Kind::Service, key: change.key.clone() };
+        let is_claimed = !self.references.sources(&reference).is_empty();
+        // Before the Rollouts are known nothing can be said; the shell looks again once they are.
+        if !is_claimed && self.caches.is_synced(Kind::Rollout) && selects_by_hash(after) {
+            self.queue.add_after(&WorkKey { controller: Controller::Services, object: change.key.clone() }, COALESCE);
+        }
+    }
+
+    /// Looks at every Service that selects by hash and that no Rollout names, once all are known.
+    pub(crate) fn review_services(&self) {
+        let mut found = Vec::new();
+        self.caches.each(Kind::Service, |key, stored| {
+            if selects_by_hash(stored) {
+                found.push(key.clone());
+            }
+        });
+        for object in found {
+            let reference = Reference { kind: Kind::Service, key: object.clone() };
+            if self.references.sources(&reference).is_empty() {
+                self.queue.add_after(&WorkKey { controller: Controller::Services, object }, COALESCE);
+            }
+        }
+    }
+}
+
+fn selects_by_hash(stored: &Stored) -> bool {
+    stored.decode::<Service>().is_ok_and(|service| !service.selected_hash().is_empty())
+}
+
+/// Whether a person (or another controller) changed what they steer with: spec, abort, promotion, pauses.
+fn is_steered(change: &Change) -> bool {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => {
+            before.generation != after.generation || (before.steering != after.steering && change.kind == Kind::Rollout)
+        }
+        _ => false,
+    }
+}
