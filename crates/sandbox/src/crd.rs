@@ -172,11 +172,13 @@ fn version_of(object: &Value, group: &str, version: &Value) -> Version {
             str::to_owned,
         )
     });
+    let schema = version.pointer("/schema/openAPIV3Schema");
     Version {
         served: version.get("served") == Some(&json!(true)),
         status: version.pointer("/subresources/status").is_some(),
         scale,
-        schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
+        schema: schema.map(|source| Arc::new(crate::schema::compile(source))),
+        schema_source: schema.cloned().map(Arc::new),
         columns: version
             .get("additionalPrinterColumns")
             .and_then(Value::as_array)

@@ -49,11 +49,13 @@ mod request;
 mod reviews;
 mod sandbox;
 mod scale;
+mod schema;
 mod selectors;
 mod service;
 mod store;
 mod tables;
 mod tokens;
+mod types;
 mod watch;
 mod write;
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::kinds::{BUILT_IN, BuiltIn, table_name};
 use crate::refusal::Subject;
+use crate::schema::Schema;
 
 /// A served resource.
 #[derive(Debug)]
@@ -36,7 +37,9 @@ pub(crate) struct Version {
     pub status: bool,
     pub scale: Option<ScalePaths>,
     /// The structural schema of a custom resource.
-    pub schema: Option<Arc<Value>>,
+    pub schema: Option<Arc<Schema>>,
+    /// The same schema as its definition wrote it.
+    pub schema_source: Option<Arc<Value>>,
     /// `additionalPrinterColumns` of a custom resource.
     pub columns: Vec<Value>,
     /// What a deprecated version warns with.
@@ -67,6 +70,7 @@ impl Resource {
                 status: kind.status,
                 scale: scale.clone(),
                 schema: None,
+                schema_source: None,
                 columns: Vec::new(),
                 deprecation: deprecation(kind, name),
             })

@@ -1,61 +1,86 @@
 //! What the server adds to objects and holds against them, kind by kind.
 
+mod fields;
 mod namespaces;
+mod others;
+pub(crate) mod pod_spec;
+mod pods;
+mod services;
+mod workloads;
 
 use serde_json::Value;
 
-use crate::call::{FieldValidation, Target};
+use crate::call::Target;
 use crate::plane::Plane;
 use crate::refusal::{Cause, Reply};
 use crate::store::Contents;
 
-/// Prunes or refuses fields that the kind does not have.
-pub(crate) fn check_fields(
-    _target: &Target,
-    _object: &mut Value,
-    _validation: FieldValidation,
-    _warnings: &mut Vec<String>,
-) -> Reply<()> {
-    Ok(())
-}
+pub(crate) use fields::check_fields;
 
 /// Defaults of a new object.
 pub(crate) fn prepare_create(
     plane: &Plane,
-    _contents: &mut Contents,
+    contents: &mut Contents,
     target: &Target,
     object: &mut Value,
 ) -> Reply<()> {
-    match (target.resource.group.as_str(), target.resource.plural.as_str()) {
+    let resource = &target.resource;
+    match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => namespaces::prepare_create(object),
+        ("", "pods") => pods::prepare_create(plane, contents, resource, object)?,
+        ("", "services") => services::prepare(plane, contents, object, None),
         ("apiextensions.k8s.io", "customresourcedefinitions") => crate::crd::prepare(plane, None, object),
-        _ => {}
+        ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
+            workloads::set_defaults(plural, object);
+        }
+        (group, plural) => others::set_defaults(group, plural, object),
     }
     Ok(())
 }
 
-/// Defaults of a replaced object, and what may not change about it.
+/// Defaults of a replaced object, and what the server keeps of the old one.
 pub(crate) fn prepare_update(
     plane: &Plane,
-    _contents: &mut Contents,
+    contents: &mut Contents,
     target: &Target,
     old: &Value,
     object: &mut Value,
 ) -> Reply<()> {
-    match (target.resource.group.as_str(), target.resource.plural.as_str()) {
+    if target.subresource == "status" {
+        return Ok(());
+    }
+    let resource = &target.resource;
+    match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => namespaces::prepare_update(old, object, &target.subresource),
+        ("", "pods") => pods::prepare_update(object),
+        ("", "services") => services::prepare(plane, contents, object, Some(old)),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             crate::crd::prepare(plane, Some(old), object)
         }
-        _ => {}
+        ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
+            workloads::set_defaults(plural, object);
+        }
+        (group, plural) => others::set_defaults(group, plural, object),
     }
     Ok(())
 }
 
 /// What is wrong with an object that is about to be stored.
-pub(crate) fn validate(_plane: &Plane, target: &Target, object: &Value, _old: Option<&Value>) -> Vec<Cause> {
-    match (target.resource.group.as_str(), target.resource.plural.as_str()) {
+pub(crate) fn validate(plane: &Plane, target: &Target, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let resource = &target.resource;
+    if resource.is_custom() {
+        return fields::validate_custom(target, object, old);
+    }
+    if target.subresource == "status" {
+        return Vec::new();
+    }
+    match (resource.group.as_str(), resource.plural.as_str()) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => crate::crd::validate(object),
-        _ => Vec::new(),
+        ("", "pods") => pods::validate(object, old),
+        ("", "services") => services::validate(object, old),
+        ("apps", plural @ ("deployments" | "replicasets" | "statefulsets" | "daemonsets"))
+        | ("batch", plural @ ("jobs" | "cronjobs"))
+        | ("", plural @ "replicationcontrollers") => workloads::validate(plural, object, old),
+        (group, plural) => others::validate(group, plural, object, old, plane.allow_loopback_endpoints),
     }
 }
