@@ -71,7 +71,11 @@ enum Halt {
 impl From<RequestError> for Halt {
     fn from(error: RequestError) -> Self {
         // Conflict on an update means that something changed; AlreadyExists is for the next decision.
-        if error.code() == 409 && error.reason() != "AlreadyExists" { Self::Conflict } else { Self::Refused(error) }
+        if error.code() == 409 && error.reason() != "AlreadyExists" {
+            Self::Conflict
+        } else {
+            Self::Refused(error)
+        }
     }
 }
 
@@ -91,8 +95,14 @@ impl Applier<'_> {
                 Err(Halt::Unusable(message)) => (0, String::new(), message),
             };
             let object = self.object_of(action);
-            tracing::warn!(namespace = &*self.key.namespace, name = &*self.key.name, action = action.verb(),
-                object, code, "a write was refused: {message}");
+            tracing::warn!(
+                namespace = &*self.key.namespace,
+                name = &*self.key.name,
+                action = action.verb(),
+                object,
+                code,
+                "a write was refused: {message}"
+            );
             let existing = self.fetch_existing(action, &reason).await;
             applied.failures.push(Failure {
                 verb: action.verb().to_owned(),
@@ -111,8 +121,13 @@ impl Applier<'_> {
     async fn perform(&self, action: &Action, applied: &mut Applied) -> Result<(), Halt> {
         if !matches!(action, Action::Emit(_)) {
             applied.requests += 1;
-            tracing::debug!(namespace = &*self.key.namespace, name = &*self.key.name, action = action.verb(),
-                object = self.object_of(action), "writing");
+            tracing::debug!(
+                namespace = &*self.key.namespace,
+                name = &*self.key.name,
+                action = action.verb(),
+                object = self.object_of(action),
+                "writing"
+            );
         }
         match action {
             Action::Emit(event) => {
@@ -135,9 +150,17 @@ impl Applier<'_> {
                 }
                 self.merge(Kind::ReplicaSet, name, &patch, applied).await
             }
-            Action::PatchReplicaSet { name, patch } => self.merge(Kind::ReplicaSet, name, patch, applied).await,
+            Action::PatchReplicaSet { name, patch } => {
+                self.merge(Kind::ReplicaSet, name, patch, applied).await
+            }
             Action::SwitchService { name, to, adopt, .. } => {
-                self.merge(Kind::Service, name, &selector_patch(to, adopt.then_some(&*self.key.name)), applied).await
+                self.merge(
+                    Kind::Service,
+                    name,
+                    &selector_patch(to, adopt.then_some(&*self.key.name)),
+                    applied,
+                )
+                .await
             }
             Action::SetTraffic { router, wanted } => self.set_traffic(router, wanted, applied).await,
             Action::TerminateAnalysisRun { name } => {
@@ -147,7 +170,9 @@ impl Applier<'_> {
                 self.merge(Kind::Experiment, name, &json!({"spec": {"terminate": true}}), applied).await
             }
             Action::DeleteReplicaSet { name, uid } => self.delete(Kind::ReplicaSet, name, uid, applied).await,
-            Action::DeleteAnalysisRun { name, uid } => self.delete(Kind::AnalysisRun, name, uid, applied).await,
+            Action::DeleteAnalysisRun { name, uid } => {
+                self.delete(Kind::AnalysisRun, name, uid, applied).await
+            }
             Action::DeleteExperiment { name, uid } => self.delete(Kind::Experiment, name, uid, applied).await,
             Action::DeleteService { name, uid } => self.delete(Kind::Service, name, uid, applied).await,
             Action::DeleteJob { name, uid } => self.delete(Kind::Job, name, uid, applied).await,
@@ -229,15 +254,22 @@ impl Applier<'_> {
         }
     }
 
-    async fn set_traffic(&self, router: &RouterKind, wanted: &WantedTraffic, applied: &mut Applied) -> Result<(), Halt> {
+    async fn set_traffic(
+        &self,
+        router: &RouterKind,
+        wanted: &WantedTraffic,
+        applied: &mut Applied,
+    ) -> Result<(), Halt> {
         let Some(rollout) = self.rollout else { return Ok(()) };
         let objects = self.gatherer.router_objects(rollout, router, self.overlay);
         let objects = objects.map_err(|error| Halt::Unusable(error.to_string()))?;
-        let rendered = self.gatherer.routers.render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
+        let rendered =
+            self.gatherer.routers.render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
         for (reference, document) in rendered {
             let path = self.gatherer.path(reference.kind, &reference.key);
             let stored = self.server.replace(&path, &document).await?;
-            let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+            let version =
+                stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
             let awaited = Awaited::Reached(Version::parse(version));
             applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
         }
@@ -283,7 +315,10 @@ impl Applier<'_> {
             | Action::CreateJob { name, .. }
             | Action::DeleteJob { name, .. }
             | Action::EvictPod { name, .. } => name,
-            Action::Emit(_) | Action::SetTraffic { .. } | Action::PatchSelf { .. } | Action::PatchStatus { .. } => {
+            Action::Emit(_)
+            | Action::SetTraffic { .. }
+            | Action::PatchSelf { .. }
+            | Action::PatchStatus { .. } => {
                 return self.key.name.to_string();
             }
         };
@@ -339,7 +374,10 @@ mod tests {
 
     #[test]
     fn a_switch_touches_only_the_hash_and_the_annotation_when_it_adopts_r_740() {
-        assert_eq!(selector_patch("abc", None), json!({"spec": {"selector": {"rollouts-pod-template-hash": "abc"}}}));
+        assert_eq!(
+            selector_patch("abc", None),
+            json!({"spec": {"selector": {"rollouts-pod-template-hash": "abc"}}})
+        );
         assert_eq!(
             selector_patch("abc", Some("web")),
             json!({"spec": {"selector": {"rollouts-pod-template-hash": "abc"}},
@@ -349,7 +387,11 @@ mod tests {
 
     #[test]
     fn a_conflict_means_gather_again_and_an_existing_object_is_a_failure_to_judge() {
-        let refused = |code, reason: &str| RequestError::Refused { code, reason: reason.into(), message: String::new() };
+        let refused = |code, reason: &str| RequestError::Refused {
+            code,
+            reason: reason.into(),
+            message: String::new(),
+        };
         assert!(matches!(Halt::from(refused(409, "Conflict")), Halt::Conflict));
         assert!(matches!(Halt::from(refused(409, "AlreadyExists")), Halt::Refused(_)));
         assert!(matches!(Halt::from(refused(403, "Forbidden")), Halt::Refused(_)));

@@ -111,7 +111,7 @@ impl Caches {
         let before = store.objects.get(&key);
         if let Some(before) = before
             && before.uid == stored.uid
-            && (before.version == stored.version || before.version > stored.version)
+            && before.version >= stored.version
         {
             return None;
         }
@@ -142,7 +142,12 @@ impl Caches {
     }
 
     /// Resolves when the cache includes a write; `None` when it does already.
-    pub(crate) fn wait_for(&self, kind: Kind, key: &ObjectKey, awaited: Awaited) -> Option<oneshot::Receiver<()>> {
+    pub(crate) fn wait_for(
+        &self,
+        kind: Kind,
+        key: &ObjectKey,
+        awaited: Awaited,
+    ) -> Option<oneshot::Receiver<()>> {
         let mut store = self.store(kind);
         if store.includes(key, &awaited) {
             return None;
@@ -267,7 +272,11 @@ mod tests {
         put(&caches, "b", "2", "x");
         put(&caches, "a", "3", "y");
         let names = |owner: &str| {
-            caches.owned_by(Kind::ReplicaSet, owner).iter().map(|(key, _)| key.name.to_string()).collect::<Vec<_>>()
+            caches
+                .owned_by(Kind::ReplicaSet, owner)
+                .iter()
+                .map(|(key, _)| key.name.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!((names("x"), names("y")), (vec!["b".to_owned()], vec!["a".to_owned()]));
         caches.delete(Kind::ReplicaSet, &ObjectKey::new("n", "b"));

@@ -78,7 +78,10 @@ impl Dispatcher {
         match (&change.before, &change.after) {
             (_, None) => self.forget(change, &key),
             (before, Some(after)) => {
-                if before.as_ref().is_none_or(|before| before.generation != after.generation || after.generation == 0) {
+                if before
+                    .as_ref()
+                    .is_none_or(|before| before.generation != after.generation || after.generation == 0)
+                {
                     self.index(change.kind, &key, after);
                 }
             }
@@ -112,7 +115,10 @@ impl Dispatcher {
                     uid: before.uid.to_string(),
                     resource_version: String::new(),
                 };
-                self.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(change.key.clone(), subject);
+                self.deleted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(change.key.clone(), subject);
             }
             _ => {}
         }
@@ -152,7 +158,8 @@ impl Dispatcher {
     /// Looks at Services a Rollout no longer names.
     fn clean_services(&self, dropped: Vec<Reference>) {
         for reference in dropped.into_iter().filter(|reference| reference.kind == Kind::Service) {
-            self.queue.add_after(&WorkKey { controller: Controller::Services, object: reference.key }, COALESCE);
+            self.queue
+                .add_after(&WorkKey { controller: Controller::Services, object: reference.key }, COALESCE);
         }
     }
 
@@ -170,10 +177,14 @@ impl Dispatcher {
     }
 
     fn wake_owners(&self, change: &Change, delay: Duration) {
-        let owners = [&change.before, &change.after].into_iter().flatten().filter_map(|stored| stored.owner_object.as_ref());
+        let owners = [&change.before, &change.after]
+            .into_iter()
+            .flatten()
+            .filter_map(|stored| stored.owner_object.as_ref());
         for (kind, name) in owners {
             if let Some(controller) = controller_of(*kind) {
-                let object = ObjectKey { namespace: Arc::clone(&change.key.namespace), name: Arc::clone(name) };
+                let object =
+                    ObjectKey { namespace: Arc::clone(&change.key.namespace), name: Arc::clone(name) };
                 self.queue.add_after(&WorkKey { controller, object }, delay);
             }
         }
@@ -193,7 +204,10 @@ impl Dispatcher {
         let is_claimed = !self.references.sources(&reference).is_empty();
         // Before the Rollouts are known nothing can be said; the shell looks again once they are.
         if !is_claimed && self.caches.is_synced(Kind::Rollout) && selects_by_hash(after) {
-            self.queue.add_after(&WorkKey { controller: Controller::Services, object: change.key.clone() }, COALESCE);
+            self.queue.add_after(
+                &WorkKey { controller: Controller::Services, object: change.key.clone() },
+                COALESCE,
+            );
         }
     }
 
@@ -222,7 +236,8 @@ fn selects_by_hash(stored: &Stored) -> bool {
 fn is_steered(change: &Change) -> bool {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => {
-            before.generation != after.generation || (before.steering != after.steering && change.kind == Kind::Rollout)
+            before.generation != after.generation
+                || (before.steering != after.steering && change.kind == Kind::Rollout)
         }
         _ => false,
     }

@@ -19,9 +19,9 @@ pub type Respond = dyn Fn(&str) -> (StatusCode, String) + Send + Sync;
 /// # Errors
 /// When the address is taken or not allowed.
 pub async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, std::io::Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| std::io::Error::new(error.kind(), format!("cannot serve {what} on {address}: {error}")))
+    TcpListener::bind(address).await.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot serve {what} on {address}: {error}"))
+    })
 }
 
 /// Serves until dropped.
@@ -42,7 +42,9 @@ pub async fn serve(listener: TcpListener, respond: Arc<Respond>) {
                 async move { Ok::<_, Infallible>(response) }
             });
             // Whoever hangs up early misses the answer; nobody else does.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

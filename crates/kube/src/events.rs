@@ -119,7 +119,9 @@ impl Recorder {
                 }
                 // The Event has expired: begin a new one.
                 self.memory().recent.remove(&id);
-                let Write::Create { name, object, .. } = self.memory().plan(subject, event, now) else { return Ok(()) };
+                let Write::Create { name, object, .. } = self.memory().plan(subject, event, now) else {
+                    return Ok(());
+                };
                 server.create(&path, &object).await?;
                 self.memory().remember(id, name);
                 Ok(())
@@ -203,7 +205,10 @@ mod tests {
 
     #[test]
     fn an_event_names_its_source_object_and_time_o_400() {
-        let Write::Create { object, name, .. } = Memory::default().plan(&subject(), &event("m"), now()) else { panic!() };
+        let Write::Create { object, name, .. } = Memory::default().plan(&subject(), &event("m"), now())
+        else {
+            panic!()
+        };
         assert_eq!(object["source"]["component"], "rollouts-controller");
         assert_eq!(object["involvedObject"]["kind"], "Rollout");
         assert_eq!(object["firstTimestamp"], "2026-01-01T00:00:00Z");
@@ -218,7 +223,9 @@ mod tests {
         memory.remember(id, name.clone());
         let Write::Create { name: other, .. } = memory.plan(&subject(), &event("b"), now()) else { panic!() };
         assert_ne!(name, other);
-        let Write::Count { patch, name: counted, .. } = memory.plan(&subject(), &event("a"), now()) else { panic!() };
+        let Write::Count { patch, name: counted, .. } = memory.plan(&subject(), &event("a"), now()) else {
+            panic!()
+        };
         assert_eq!((patch["count"].as_u64(), counted), (Some(2), name));
     }
 

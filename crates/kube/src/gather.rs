@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use glidepath_api::{
-    AnalysisRun, AnalysisTemplateRef, AnalysisTemplateSpec, Experiment, Job, Pod, ReplicaSet, Rollout, Service,
+    AnalysisRun, AnalysisTemplateRef, AnalysisTemplateSpec, Experiment, Job, Pod, ReplicaSet, Rollout,
+    Service,
 };
 use glidepath_clock::Clock;
 use glidepath_core::analysis::templates::{Catalog, reachable};
@@ -200,13 +201,22 @@ impl Gatherer {
         let (analysis_templates, cluster_analysis_templates) =
             gather_templates(&view, key, &references::rollout_templates(&rollout))?;
         let mut analysis_runs: Vec<AnalysisRun> = view.decode_owned(Kind::AnalysisRun, &uid)?;
-        self.add_named(Kind::AnalysisRun, key, runs_in_status(&rollout), &mut analysis_runs, |run| &run.metadata.name)
-            .await?;
+        self.add_named(Kind::AnalysisRun, key, runs_in_status(&rollout), &mut analysis_runs, |run| {
+            &run.metadata.name
+        })
+        .await?;
         let mut experiments: Vec<Experiment> = view.decode_owned(Kind::Experiment, &uid)?;
         let named = BTreeSet::from([rollout.status.canary.current_experiment.clone()]);
-        self.add_named(Kind::Experiment, key, named, &mut experiments, |experiment| &experiment.metadata.name).await?;
+        self.add_named(Kind::Experiment, key, named, &mut experiments, |experiment| {
+            &experiment.metadata.name
+        })
+        .await?;
         let routers = self.observe_routers(&view, &rollout)?;
-        let pods = if is_restart_pending(&rollout) { self.fetch_pods(&rollout, &replica_sets).await? } else { vec![] };
+        let pods = if is_restart_pending(&rollout) {
+            self.fetch_pods(&rollout, &replica_sets).await?
+        } else {
+            vec![]
+        };
         Ok(Some(RolloutSnapshot {
             now: self.clock.now(),
             settings: self.settings.clone(),
@@ -314,7 +324,11 @@ impl Gatherer {
         }
     }
 
-    fn observe_routers(&self, view: &View<'_>, rollout: &Rollout) -> Result<Vec<RouterObservation>, GatherError> {
+    fn observe_routers(
+        &self,
+        view: &View<'_>,
+        rollout: &Rollout,
+    ) -> Result<Vec<RouterObservation>, GatherError> {
         let mut observed = Vec::new();
         for (router, objects) in self.routers.routers(rollout) {
             let objects = self.router_documents(view, objects)?;
@@ -323,7 +337,11 @@ impl Gatherer {
         Ok(observed)
     }
 
-    fn router_documents(&self, view: &View<'_>, objects: Vec<Reference>) -> Result<Vec<RouterObject>, GatherError> {
+    fn router_documents(
+        &self,
+        view: &View<'_>,
+        objects: Vec<Reference>,
+    ) -> Result<Vec<RouterObject>, GatherError> {
         let mut documents = Vec::new();
         for object in objects {
             if !self.caches.is_synced(object.kind) {
@@ -354,19 +372,27 @@ impl Gatherer {
             items: Vec<Pod>,
         }
         let namespace = &rollout.metadata.namespace;
-        let selector = rollout.spec.selector.as_ref().and_then(|selector| selector.to_text().ok()).unwrap_or_default();
+        let selector =
+            rollout.spec.selector.as_ref().and_then(|selector| selector.to_text().ok()).unwrap_or_default();
         let path = format!("{}?labelSelector={}", collection("", "v1", "pods", namespace), encode(&selector));
-        let unread = |source| GatherError::Unread { what: format!("the pods of {namespace}/{}", rollout.metadata.name), source };
+        let unread = |source| GatherError::Unread {
+            what: format!("the pods of {namespace}/{}", rollout.metadata.name),
+            source,
+        };
         let body = self.server.get_bytes(&path).await.map_err(unread)?;
         let pods: Pods = serde_json::from_slice(&body).map_err(|error| unread(error.into()))?;
         let owners: BTreeSet<&str> = sets.iter().map(|set| set.metadata.uid.as_str()).collect();
-        let is_ours = |pod: &Pod| pod.metadata.controller_of().is_some_and(|owner| owners.contains(owner.uid.as_str()));
+        let is_ours =
+            |pod: &Pod| pod.metadata.controller_of().is_some_and(|owner| owners.contains(owner.uid.as_str()));
         Ok(pods.items.into_iter().filter(is_ours).collect())
     }
 
     /// Values of a run's secret arguments. What is missing is an answer; what could not be asked
     /// is an error and is tried again.
-    async fn fetch_secrets(&self, run: &AnalysisRun) -> Result<BTreeMap<String, Result<String, String>>, GatherError> {
+    async fn fetch_secrets(
+        &self,
+        run: &AnalysisRun,
+    ) -> Result<BTreeMap<String, Result<String, String>>, GatherError> {
         let mut values = BTreeMap::new();
         for argument in &run.spec.args {
             let from = argument.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
@@ -399,7 +425,9 @@ impl Gatherer {
         let data = match self.server.get(&path).await {
             Ok(secret) => Ok(secret_data(&secret)),
             Err(RequestError::Refused { code: 403 | 404, message, .. }) => Err(message),
-            Err(source) => return Err(GatherError::Unread { what: format!("Secret {namespace}/{name}"), source }),
+            Err(source) => {
+                return Err(GatherError::Unread { what: format!("Secret {namespace}/{name}"), source });
+            }
         };
         let read = ReadSecret { at: Instant::now(), data: data.clone() };
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(id, read);
@@ -441,7 +469,9 @@ fn runs_in_status(rollout: &Rollout) -> BTreeSet<String> {
 /// The ReplicaSets a Rollout controls, and orphans that its selector matches.
 fn gather_replica_sets(view: &View<'_>, rollout: &Rollout) -> Result<Vec<ReplicaSet>, GatherError> {
     let mut sets: Vec<ReplicaSet> = view.decode_owned(Kind::ReplicaSet, &rollout.metadata.uid)?;
-    let Some(selector) = rollout.spec.selector.as_ref().filter(|selector| !selector.is_empty()) else { return Ok(sets) };
+    let Some(selector) = rollout.spec.selector.as_ref().filter(|selector| !selector.is_empty()) else {
+        return Ok(sets);
+    };
     for (key, stored) in view.owned_by(Kind::ReplicaSet, "") {
         if *key.namespace == *rollout.metadata.namespace {
             let set: ReplicaSet = decode(Kind::ReplicaSet, &key, &stored)?;
@@ -459,8 +489,11 @@ fn gather_experiment_sets(view: &View<'_>, experiment: &Experiment) -> Result<Ve
 
 /// Names of the Services an Experiment has, uses or would create.
 fn experiment_services(view: &View<'_>, experiment: &Experiment) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> =
-        view.owned_by(Kind::Service, &experiment.metadata.uid).into_iter().map(|(key, _)| key.name.to_string()).collect();
+    let mut names: BTreeSet<String> = view
+        .owned_by(Kind::Service, &experiment.metadata.uid)
+        .into_iter()
+        .map(|(key, _)| key.name.to_string())
+        .collect();
     names.extend(experiment.status.template_statuses.iter().map(|status| status.service_name.clone()));
     for template in &experiment.spec.templates {
         let Some(service) = &template.service else { continue };

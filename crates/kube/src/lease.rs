@@ -151,7 +151,11 @@ impl Elector {
             match self.attempt().await {
                 Ok(true) => {
                     self.fence.open_until(started + self.options.renew_deadline);
-                    tracing::info!(lease = self.options.name, identity = self.options.identity, "became the leader");
+                    tracing::info!(
+                        lease = self.options.name,
+                        identity = self.options.identity,
+                        "became the leader"
+                    );
                     return;
                 }
                 Ok(false) => {}
@@ -218,7 +222,8 @@ impl Elector {
     async fn attempt(&mut self) -> Result<bool, RequestError> {
         // The holder renews on what it wrote last; only a conflict makes it read again.
         let holds = self.seen.as_ref().is_some_and(|seen| {
-            seen.object.pointer("/spec/holderIdentity").and_then(Value::as_str) == Some(&self.options.identity)
+            seen.object.pointer("/spec/holderIdentity").and_then(Value::as_str)
+                == Some(&self.options.identity)
         });
         if !holds {
             self.look().await?;
@@ -265,7 +270,8 @@ impl Elector {
                 // Somebody else wrote: a leader that finds another holder now has lost.
                 self.seen = None;
                 self.look().await?;
-                let holder = self.seen.as_ref().and_then(|seen| seen.object.pointer("/spec/holderIdentity")?.as_str());
+                let holder =
+                    self.seen.as_ref().and_then(|seen| seen.object.pointer("/spec/holderIdentity")?.as_str());
                 if holder == Some(&self.options.identity) && reason != "AlreadyExists" {
                     return Err(RequestError::Unreachable("the lease changed while renewing it".to_owned()));
                 }
@@ -347,7 +353,9 @@ mod tests {
     #[test]
     fn renewing_keeps_the_time_of_acquisition_and_the_count_of_transitions() {
         let seen = held_by("host_1", Instant::now());
-        let LeaseDecision::Take(lease) = decide_lease(Some(&seen), &me(), now(), Instant::now()) else { panic!() };
+        let LeaseDecision::Take(lease) = decide_lease(Some(&seen), &me(), now(), Instant::now()) else {
+            panic!()
+        };
         assert_eq!(lease["spec"]["acquireTime"], "2025-12-31T00:00:00.000000Z");
         assert_eq!(lease["spec"]["leaseTransitions"], 3);
         assert_eq!(lease["spec"]["renewTime"], "2026-01-01T00:00:00.500000Z");

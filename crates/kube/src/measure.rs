@@ -115,7 +115,10 @@ impl Measurer {
                 inbox.in_flight.retain(|metric| *metric != ask.metric.name);
                 inbox.answers.push(answer);
             }
-            queue.add_after(&WorkKey { controller: Controller::AnalysisRuns, object: run }, std::time::Duration::ZERO);
+            queue.add_after(
+                &WorkKey { controller: Controller::AnalysisRuns, object: run },
+                std::time::Duration::ZERO,
+            );
         }
     }
 

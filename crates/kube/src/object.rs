@@ -165,8 +165,15 @@ fn prune(kind: Kind, document: &mut Value) {
             metadata.retain(|field, _| {
                 matches!(
                     field.as_str(),
-                    "name" | "namespace" | "uid" | "resourceVersion" | "annotations" | "labels"
-                        | "ownerReferences" | "deletionTimestamp" | "creationTimestamp"
+                    "name"
+                        | "namespace"
+                        | "uid"
+                        | "resourceVersion"
+                        | "annotations"
+                        | "labels"
+                        | "ownerReferences"
+                        | "deletionTimestamp"
+                        | "creationTimestamp"
                 )
             });
         }
@@ -214,7 +221,10 @@ mod tests {
     fn caches_keep_no_managed_fields_and_no_last_applied_copy() {
         let rollout = json!({"metadata": {"name": "a", "namespace": "n", "managedFields": [{}],
             "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}, "spec": {}});
-        assert_eq!(stored(Kind::Rollout, rollout), json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {}}));
+        assert_eq!(
+            stored(Kind::Rollout, rollout),
+            json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {}})
+        );
     }
 
     #[test]
@@ -232,13 +242,26 @@ mod tests {
             json!({"metadata": {"name": "a"}, "status": {"phase": phase,
                 "metricResults": [{"name": "m", "measurements": [{"value": "1"}]}]}})
         };
-        assert!(stored(Kind::AnalysisRun, run("Failed"))["status"]["metricResults"][0].get("measurements").is_none());
-        assert!(stored(Kind::AnalysisRun, run("Running"))["status"]["metricResults"][0].get("measurements").is_some());
+        assert!(
+            stored(Kind::AnalysisRun, run("Failed"))["status"]["metricResults"][0]
+                .get("measurements")
+                .is_none()
+        );
+        assert!(
+            stored(Kind::AnalysisRun, run("Running"))["status"]["metricResults"][0]
+                .get("measurements")
+                .is_some()
+        );
     }
 
     #[test]
     fn an_abort_changes_the_steering_hash_and_a_replica_count_does_not() {
-        let of = |status: Value| Stored::new(Kind::Rollout, json!({"metadata": {"name": "a"}, "status": status})).unwrap().1.steering;
+        let of = |status: Value| {
+            Stored::new(Kind::Rollout, json!({"metadata": {"name": "a"}, "status": status}))
+                .unwrap()
+                .1
+                .steering
+        };
         assert_eq!(of(json!({"replicas": 1})), of(json!({"replicas": 2})));
         assert_ne!(of(json!({"replicas": 1})), of(json!({"replicas": 1, "abort": true})));
     }

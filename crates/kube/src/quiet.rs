@@ -40,7 +40,9 @@ fn status_patch(plan: &Plan) -> Option<&serde_json::Map<String, Value>> {
 
 /// Whether conditions differ only in texts and times of update.
 fn same_but_for_wording(rollout: &Rollout, conditions: &Value) -> bool {
-    let Ok(wanted) = serde_json::from_value::<Vec<RolloutCondition>>(conditions.clone()) else { return false };
+    let Ok(wanted) = serde_json::from_value::<Vec<RolloutCondition>>(conditions.clone()) else {
+        return false;
+    };
     let known = &rollout.status.conditions;
     wanted.len() == known.len()
         && wanted.iter().all(|wanted| {

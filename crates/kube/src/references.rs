@@ -197,8 +197,10 @@ mod tests {
     use serde_json::json;
 
     fn rollout(strategy: serde_json::Value) -> Rollout {
-        serde_json::from_value(json!({"metadata": {"name": "web", "namespace": "n"}, "spec": {"strategy": strategy}}))
-            .unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "web", "namespace": "n"}, "spec": {"strategy": strategy}}),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -219,10 +221,17 @@ mod tests {
         let routing = json!({"istio": {"virtualServices": [{"name": "a"}, {"name": "b.other"}], "destinationRule": {"name": "d"}},
             "plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "h", "namespace": "gw", "httpRoutes": [{"name": "i"}]}}});
         let found = router_objects(&rollout(json!({"canary": {"trafficRouting": routing}})));
-        let texts: Vec<String> = found.iter().map(|found| format!("{} {}", found.kind.name(), found.key)).collect();
+        let texts: Vec<String> =
+            found.iter().map(|found| format!("{} {}", found.kind.name(), found.key)).collect();
         assert_eq!(
             texts,
-            ["VirtualService n/a", "VirtualService other/b", "DestinationRule n/d", "HTTPRoute gw/h", "HTTPRoute gw/i"]
+            [
+                "VirtualService n/a",
+                "VirtualService other/b",
+                "DestinationRule n/d",
+                "HTTPRoute gw/h",
+                "HTTPRoute gw/i"
+            ]
         );
     }
 

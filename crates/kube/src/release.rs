@@ -20,7 +20,9 @@ impl Shell {
         if service.selected_hash().is_empty() || !self.dispatcher.references.sources(&reference).is_empty() {
             return Ok(Outcome::Settled(None));
         }
-        let Some(manager) = service.metadata.annotation(names::MANAGED_BY) else { return Ok(Outcome::Settled(None)) };
+        let Some(manager) = service.metadata.annotation(names::MANAGED_BY) else {
+            return Ok(Outcome::Settled(None));
+        };
         let rollout_key = ObjectKey { namespace: key.namespace.clone(), name: manager.into() };
         if let Some(stored) = self.gatherer.fetch(Kind::Rollout, &rollout_key).await?
             && stored.decode::<Rollout>().is_ok_and(|rollout| service_names(&rollout).contains(&*key.name))
@@ -37,7 +39,11 @@ impl Shell {
         });
         match self.server.merge(&self.gatherer.path(Kind::Service, key), &patch).await {
             Ok(_) => {
-                tracing::info!(namespace = &*key.namespace, service = &*key.name, "released the selector of a Service");
+                tracing::info!(
+                    namespace = &*key.namespace,
+                    service = &*key.name,
+                    "released the selector of a Service"
+                );
                 Ok(Outcome::Settled(None))
             }
             Err(error) if error.code() == 404 => Ok(Outcome::Settled(None)),

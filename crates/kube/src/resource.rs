@@ -211,7 +211,11 @@ impl Kind {
 #[must_use]
 pub fn collection(group: &str, version: &str, plural: &str, namespace: &str) -> String {
     let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-    if namespace.is_empty() { format!("{root}/{plural}") } else { format!("{root}/namespaces/{namespace}/{plural}") }
+    if namespace.is_empty() {
+        format!("{root}/{plural}")
+    } else {
+        format!("{root}/namespaces/{namespace}/{plural}")
+    }
 }
 
 /// The label selector of a kind for an instance; empty when everything is followed.

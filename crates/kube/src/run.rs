@@ -203,9 +203,10 @@ async fn serve_endpoints(
         tasks.spawn(endpoints::serve(
             listener,
             Arc::new(move |path| match (path, leading.get()) {
-                ("/metrics", Some(shell)) => {
-                    (StatusCode::OK, metrics.render(Some(&shell.caches), |controller| shell.queue.depth(controller)))
-                }
+                ("/metrics", Some(shell)) => (
+                    StatusCode::OK,
+                    metrics.render(Some(&shell.caches), |controller| shell.queue.depth(controller)),
+                ),
                 ("/metrics", None) => (StatusCode::OK, metrics.render(None, |_| 0)),
                 _ => (StatusCode::NOT_FOUND, "not found\n".to_owned()),
             }),
@@ -342,11 +343,15 @@ async fn discover(server: &ApiServer, kind: Kind, preferred: &str) -> Result<Opt
 /// The versions of a group in the order in which to try them.
 fn candidate_versions(group: &Value, kind: Kind, preferred: &str) -> Vec<String> {
     let versions = group.get("versions").and_then(Value::as_array);
-    let served: Vec<&str> = versions.into_iter().flatten().filter_map(|version| version.get("version")?.as_str()).collect();
-    let server_choice = group.pointer("/preferredVersion/version").and_then(Value::as_str).unwrap_or_default();
+    let served: Vec<&str> =
+        versions.into_iter().flatten().filter_map(|version| version.get("version")?.as_str()).collect();
+    let server_choice =
+        group.pointer("/preferredVersion/version").and_then(Value::as_str).unwrap_or_default();
     let preferred = if kind.group() == "networking.istio.io" { preferred } else { "" };
     let mut ordered: Vec<String> = Vec::new();
-    for version in [preferred, kind.default_version(), server_choice].into_iter().chain(served.iter().copied()) {
+    for version in
+        [preferred, kind.default_version(), server_choice].into_iter().chain(served.iter().copied())
+    {
         if served.contains(&version) && !ordered.iter().any(|known| known == version) {
             ordered.push(version.to_owned());
         }
@@ -356,7 +361,10 @@ fn candidate_versions(group: &Value, kind: Kind, preferred: &str) -> Vec<String>
 
 fn serves(resources: &Value, kind: Kind) -> bool {
     let resources = resources.get("resources").and_then(Value::as_array);
-    resources.into_iter().flatten().any(|resource| resource.get("name").and_then(Value::as_str) == Some(kind.plural()))
+    resources
+        .into_iter()
+        .flatten()
+        .any(|resource| resource.get("name").and_then(Value::as_str) == Some(kind.plural()))
 }
 
 #[cfg(test)]

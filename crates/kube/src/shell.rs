@@ -72,14 +72,22 @@ impl Shell {
         let started = Instant::now();
         self.metrics.reconcile_started(key.controller, &key.object);
         let outcome = AssertUnwindSafe(self.reconcile(&key)).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(namespace = &*key.object.namespace, name = &*key.object.name, "a decision panicked");
+            tracing::error!(
+                namespace = &*key.object.namespace,
+                name = &*key.object.name,
+                "a decision panicked"
+            );
             Outcome::Failed
         });
         let failed = outcome == Outcome::Failed;
         self.metrics.reconcile_ended(key.controller, &key.object, failed);
         tracing::debug!(
-            queue = key.controller.name(), namespace = &*key.object.namespace, name = &*key.object.name,
-            time_ms = started.elapsed().as_millis(), failed, "reconciled"
+            queue = key.controller.name(),
+            namespace = &*key.object.namespace,
+            name = &*key.object.name,
+            time_ms = started.elapsed().as_millis(),
+            failed,
+            "reconciled"
         );
         self.queue.done(&key, outcome, started.elapsed());
     }
@@ -115,7 +123,11 @@ impl Shell {
         }
     }
 
-    async fn reconcile_rollout(&self, key: &WorkKey, remembered: &mut KeyMemory) -> Result<Outcome, GatherError> {
+    async fn reconcile_rollout(
+        &self,
+        key: &WorkKey,
+        remembered: &mut KeyMemory,
+    ) -> Result<Outcome, GatherError> {
         let Some(snapshot) = self.gatherer.gather_rollout(&key.object, &remembered.memory).await? else {
             *remembered = KeyMemory::default();
             self.tell_deletion(&key.object).await;
@@ -129,7 +141,11 @@ impl Shell {
         Ok(self.carry_out(key, &subject, Some(&snapshot.rollout), &plan, remembered).await)
     }
 
-    async fn reconcile_experiment(&self, key: &WorkKey, remembered: &mut KeyMemory) -> Result<Outcome, GatherError> {
+    async fn reconcile_experiment(
+        &self,
+        key: &WorkKey,
+        remembered: &mut KeyMemory,
+    ) -> Result<Outcome, GatherError> {
         let Some(snapshot) = self.gatherer.gather_experiment(&key.object, &remembered.memory).await? else {
             *remembered = KeyMemory::default();
             return Ok(Outcome::Settled(None));
@@ -140,7 +156,11 @@ impl Shell {
         Ok(self.carry_out(key, &subject, None, &plan, remembered).await)
     }
 
-    async fn reconcile_analysis(&self, key: &WorkKey, remembered: &mut KeyMemory) -> Result<Outcome, GatherError> {
+    async fn reconcile_analysis(
+        &self,
+        key: &WorkKey,
+        remembered: &mut KeyMemory,
+    ) -> Result<Outcome, GatherError> {
         let gathered = self.gatherer.gather_analysis(&key.object, &remembered.memory, &self.measurer).await?;
         let Some(snapshot) = gathered else {
             *remembered = KeyMemory::default();
@@ -160,8 +180,13 @@ impl Shell {
     fn observe(&self, key: &WorkKey, snapshot: SnapshotRef<'_>, plan: &Plan) {
         for veto in &plan.vetoes {
             tracing::warn!(
-                namespace = &*key.object.namespace, name = &*key.object.name, invariant = veto.invariant.name(),
-                action = veto.verb, object = veto.object, "held back: {}", veto.detail
+                namespace = &*key.object.namespace,
+                name = &*key.object.name,
+                invariant = veto.invariant.name(),
+                action = veto.verb,
+                object = veto.object,
+                "held back: {}",
+                veto.detail
             );
         }
         if let Some(observer) = &self.on_decision {
@@ -170,7 +195,13 @@ impl Shell {
     }
 
     /// Says once that a Rollout is new: it has no status yet.
-    async fn announce(&self, rollout: &Rollout, key: &ObjectKey, subject: &Subject, remembered: &mut KeyMemory) {
+    async fn announce(
+        &self,
+        rollout: &Rollout,
+        key: &ObjectKey,
+        subject: &Subject,
+        remembered: &mut KeyMemory,
+    ) {
         let is_new = rollout.status == RolloutStatus::default() && !rollout.metadata.is_deleting();
         if is_new && !remembered.announced {
             let event = Event {
@@ -197,7 +228,13 @@ impl Shell {
 
     async fn tell(&self, key: &ObjectKey, subject: &Subject, event: &Event) {
         self.metrics.count_event(key, event);
-        tracing::info!(namespace = &*key.namespace, rollout = &*key.name, event_reason = event.reason, "{}", event.message);
+        tracing::info!(
+            namespace = &*key.namespace,
+            rollout = &*key.name,
+            event_reason = event.reason,
+            "{}",
+            event.message
+        );
         self.recorder.send(&self.server, subject, event, self.clock.now()).await;
     }
 
@@ -293,7 +330,11 @@ impl Shell {
     /// The next routine look, spread over a tenth of the interval (O-467).
     fn resync(&self, key: &ObjectKey) -> Instant {
         let seconds = u64::try_from(self.gatherer.settings.resync_seconds).unwrap_or(900).max(1);
-        let spread = key.name.bytes().chain(key.namespace.bytes()).fold(0u64, |sum, byte| sum * 31 % 997 + u64::from(byte));
+        let spread = key
+            .name
+            .bytes()
+            .chain(key.namespace.bytes())
+            .fold(0u64, |sum, byte| sum * 31 % 997 + u64::from(byte));
         Instant::now() + Duration::from_millis(seconds * 1000 + seconds * 100 * (spread % 997) / 997)
     }
 }

@@ -271,7 +271,8 @@ impl Follower {
             if code == 410 {
                 return Ok(Some(WatchEnd::Expired));
             }
-            let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let text =
+                |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
             return Err(RequestError::Refused {
                 code: u16::try_from(code).unwrap_or_default(),
                 reason: text("reason"),
@@ -317,7 +318,9 @@ impl Follower {
             403 => format!(
                 "not allowed to follow {resource}: grant get, list and watch to this service account; trying again"
             ),
-            401 => format!("the API server does not accept our credentials ({resource}): check the kubeconfig or token; trying again"),
+            401 => format!(
+                "the API server does not accept our credentials ({resource}): check the kubeconfig or token; trying again"
+            ),
             _ => format!("cannot follow {resource}; trying again"),
         };
         if self.complained.as_ref() != Some(&advice) {

@@ -177,7 +177,9 @@ impl Metrics {
 
     /// Records a finished update from its stored durations (O-576).
     pub(crate) fn rollout_finished(&self, duration: &RolloutDurationStatus) {
-        let (Some(started), Some(finished)) = (duration.rollout_started_at, duration.finished_at) else { return };
+        let (Some(started), Some(finished)) = (duration.rollout_started_at, duration.finished_at) else {
+            return;
+        };
         let Some(status) = duration.completion_status.as_ref().and_then(completion_name) else { return };
         #[expect(clippy::cast_precision_loss, reason = "seconds of an update fit a float many times over")]
         let seconds = |whole: i64| whole.max(0) as f64;
@@ -235,8 +237,9 @@ const fn series_of(controller: Controller) -> Option<usize> {
 
 impl Counters {
     fn purge(&mut self, now: Instant) {
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.deleted).into_iter().partition(|(at, ..)| now.duration_since(*at) >= KEPT_AFTER_DELETION);
+        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.deleted)
+            .into_iter()
+            .partition(|(at, ..)| now.duration_since(*at) >= KEPT_AFTER_DELETION);
         self.deleted = kept;
         for (_, kind, key) in gone {
             let series = match kind {
@@ -294,7 +297,12 @@ impl Counters {
     fn write_durations(&self, text: &mut Text) {
         text.head("rollout_duration_seconds", "histogram", "Time of an update from start to end.");
         for (status, durations) in &self.durations {
-            text.histogram("rollout_duration_seconds", &[("status", status)], &TOTAL_BUCKETS, &durations.total);
+            text.histogram(
+                "rollout_duration_seconds",
+                &[("status", status)],
+                &TOTAL_BUCKETS,
+                &durations.total,
+            );
         }
         let name = "rollout_progression_duration_seconds";
         text.head(name, "histogram", "Time of an update without manual pauses.");
@@ -309,7 +317,8 @@ impl Counters {
     }
 
     fn write_queues(&self, text: &mut Text, depth: impl Fn(Controller) -> usize) {
-        let each = || Controller::ALL.into_iter().map(|controller| (controller, &self.queues[controller as usize]));
+        let each =
+            || Controller::ALL.into_iter().map(|controller| (controller, &self.queues[controller as usize]));
         text.head("workqueue_adds_total", "counter", "Keys added.");
         for (controller, queue) in each() {
             text.count("workqueue_adds_total", &[("name", controller.name())], queue.adds);
@@ -372,7 +381,12 @@ fn request_labels(method: &Method, path: &str, status: u16) -> RequestLabels {
     }
     let has_name = parts.next().is_some();
     let Some(kind) = kind.filter(|_| known) else {
-        return RequestLabels { kind: "Unknown".into(), namespace: "Unknown".into(), verb: "Unknown", status };
+        return RequestLabels {
+            kind: "Unknown".into(),
+            namespace: "Unknown".into(),
+            verb: "Unknown",
+            status,
+        };
     };
     let verb = match *method {
         Method::GET if query.contains("watch=1") => "Watch",
@@ -398,11 +412,21 @@ mod tests {
             (Method::GET, "/apis/argoproj.io/v1alpha1/rollouts?watch=1", "rollouts", "", "Watch"),
             (Method::GET, "/api/v1/services?limit=500", "services", "", "List"),
             (Method::POST, "/api/v1/namespaces/n/events?fieldManager=x", "events", "n", "Create"),
-            (Method::PATCH, "/apis/argoproj.io/v1alpha1/namespaces/n/rollouts/a/status", "rollouts", "n", "Patch"),
+            (
+                Method::PATCH,
+                "/apis/argoproj.io/v1alpha1/namespaces/n/rollouts/a/status",
+                "rollouts",
+                "n",
+                "Patch",
+            ),
             (Method::GET, "/version", "Unknown", "Unknown", "Unknown"),
         ] {
             let labels = request_labels(&method, path, 200);
-            assert_eq!((labels.kind.as_str(), labels.namespace.as_str(), labels.verb), (kind, namespace, verb), "{path}");
+            assert_eq!(
+                (labels.kind.as_str(), labels.namespace.as_str(), labels.verb),
+                (kind, namespace, verb),
+                "{path}"
+            );
         }
     }
 
@@ -413,7 +437,9 @@ mod tests {
         metrics.reconcile_started(Controller::Rollouts, &key);
         metrics.reconcile_ended(Controller::Rollouts, &key, true);
         metrics.object_deleted(Kind::Rollout, &key);
-        let has = || metrics.render(None, |_| 0).contains("rollout_reconcile_error{namespace=\"n\",name=\"web\"} 1");
+        let has = || {
+            metrics.render(None, |_| 0).contains("rollout_reconcile_error{namespace=\"n\",name=\"web\"} 1")
+        };
         assert!(has());
         tokio::time::sleep(Duration::from_secs(64)).await;
         assert!(has());

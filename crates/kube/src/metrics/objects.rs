@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use glidepath_api::{
-    AnalysisPhase, AnalysisRunStatus, AnalysisTemplateSpec, Condition, DryRun, Metric, MetricProvider, RolloutStrategy,
+    AnalysisPhase, AnalysisRunStatus, AnalysisTemplateSpec, Condition, DryRun, Metric, MetricProvider,
+    RolloutStrategy,
 };
 use serde::Deserialize;
 
@@ -119,7 +120,9 @@ fn strategy_name(strategy: &RolloutStrategy) -> &'static str {
 
 /// The last of the reference's order wins (O-550); routers it leaves out are named too (O-874).
 fn router_name(strategy: &RolloutStrategy) -> &'static str {
-    let Some(routing) = strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref()) else { return "" };
+    let Some(routing) = strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref()) else {
+        return "";
+    };
     let known = [
         (routing.app_mesh.is_some(), "AppMesh"),
         (routing.smi.is_some(), "SMI"),
@@ -186,11 +189,22 @@ fn write_runs(text: &mut Text, caches: &Caches) {
     text.head("analysis_run_info", "gauge", "Information about the AnalysisRun.");
     for (key, run) in &rows {
         let phase = analysis_phase_name(run.status.phase);
-        text.count("analysis_run_info", &[("namespace", &key.namespace), ("name", &key.name), ("phase", phase)], 1);
+        text.count(
+            "analysis_run_info",
+            &[("namespace", &key.namespace), ("name", &key.name), ("phase", phase)],
+            1,
+        );
     }
-    write_phases(text, "analysis_run_phase", &PHASES, rows.iter().map(|(key, run)| (key, analysis_phase_name(run.status.phase))));
+    write_phases(
+        text,
+        "analysis_run_phase",
+        &PHASES,
+        rows.iter().map(|(key, run)| (key, analysis_phase_name(run.status.phase))),
+    );
     text.head("analysis_run_metric_type", "gauge", "The provider of a metric.");
-    for (key, metric) in rows.iter().flat_map(|(key, run)| run.spec.metrics.iter().map(move |metric| (key, metric))) {
+    for (key, metric) in
+        rows.iter().flat_map(|(key, run)| run.spec.metrics.iter().map(move |metric| (key, metric)))
+    {
         let labels = [
             ("namespace", &*key.namespace),
             ("name", &*key.name),
@@ -309,7 +323,11 @@ fn write_experiments(text: &mut Text, caches: &Caches) {
     });
     text.head("experiment_info", "gauge", "Information about the Experiment.");
     for (key, phase) in &rows {
-        text.count("experiment_info", &[("namespace", &key.namespace), ("name", &key.name), ("phase", phase)], 1);
+        text.count(
+            "experiment_info",
+            &[("namespace", &key.namespace), ("name", &key.name), ("phase", phase)],
+            1,
+        );
     }
     write_phases(text, "experiment_phase", &PHASES, rows.iter().map(|(key, phase)| (key, *phase)));
 }
@@ -335,7 +353,10 @@ mod tests {
             (json!([]), "Progressing"),
             (json!([{"type": "Progressing", "reason": "NewReplicaSetAvailable"}]), "Completed"),
             (json!([{"type": "Progressing", "reason": "RolloutAborted"}]), "Abort"),
-            (json!([{"type": "Progressing", "reason": "RolloutPaused"}, {"type": "InvalidSpec"}]), "InvalidSpec"),
+            (
+                json!([{"type": "Progressing", "reason": "RolloutPaused"}, {"type": "InvalidSpec"}]),
+                "InvalidSpec",
+            ),
         ] {
             let page = page(
                 Kind::Rollout,
@@ -356,7 +377,14 @@ mod tests {
             Kind::AnalysisRun,
             json!({"metadata": {"name": "r", "namespace": "n"}, "spec": {"metrics": [{"name": "m", "provider": {"web": {"url": "u"}}}]}}),
         );
-        assert!(page.contains("analysis_run_phase{namespace=\"n\",name=\"r\",phase=\"Pending\"} 1\n"), "{page}");
-        assert!(page.contains("analysis_run_metric_type{namespace=\"n\",name=\"r\",metric=\"m\",type=\"Web\"} 1\n"));
+        assert!(
+            page.contains("analysis_run_phase{namespace=\"n\",name=\"r\",phase=\"Pending\"} 1\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains(
+                "analysis_run_metric_type{namespace=\"n\",name=\"r\",metric=\"m\",type=\"Web\"} 1\n"
+            )
+        );
     }
 }
