@@ -15,3 +15,4 @@ pub mod quantity;
 pub mod quote;
 mod schema;
 pub mod time;
+pub mod time_layout;
