@@ -156,7 +156,9 @@ impl World {
     /// Decides once and applies the plan; returns whether anything was written or told.
     pub fn step(&mut self) -> bool {
         let plan = rollout::decide(&self.snapshot);
-        let acted = !plan.is_idle();
+        // Asking a router again that does not listen moves nothing.
+        let moves = |action: &Action| !(self.routers_stuck && matches!(action, Action::SetTraffic { .. }));
+        let acted = plan.actions().any(moves);
         self.apply(&plan);
         self.last = plan;
         acted

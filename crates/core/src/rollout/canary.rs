@@ -114,6 +114,16 @@ impl Pass<'_> {
         status.canary.weights.as_ref().map(|weights| (weights.canary.weight, weights.stable.weight))
     }
 
+    /// Recorded weights, raised to what the routers were read to carry: no side loses pods that a route still needs
+    /// (invariant 4). A router that cannot be read may send everything to stable.
+    fn weights_in_force(&self, status: &RolloutStatus) -> Option<(i32, i32)> {
+        let recorded = Self::recorded(status)?;
+        Some(self.snap.routers.iter().fold(recorded, |(canary, stable), router| match &router.weights {
+            Some(carried) => (canary.max(carried.canary), stable.max(carried.stable)),
+            None => (canary, self.ro.max_weight()),
+        }))
+    }
+
     /// Sizes the sets: stable, else the new one, else the others; returns whether a size changes.
     fn size_canary(&mut self) -> bool {
         if let Some(reason) = pause::halt_reason(self.ro) {
@@ -123,12 +133,12 @@ impl Pass<'_> {
         if let Some(stable) = self.sets.distinct_stable() {
             // Stable follows the weights of the previous pass, the canary those of this one: stable never shrinks in
             // the pass that takes its traffic away.
-            let size = self.canary_sizes(Self::recorded(&self.ro.status)).stable;
+            let size = self.canary_sizes(self.weights_in_force(&self.ro.status)).stable;
             if self.scale(stable, size, "scale-stable") {
                 return true;
             }
         }
-        let size = self.canary_sizes(Self::recorded(&self.status)).canary;
+        let size = self.canary_sizes(self.weights_in_force(&self.status)).canary;
         let size = self.kept_after_abort().unwrap_or(size);
         if self.scale_new(size, "scale-canary") {
             return true;

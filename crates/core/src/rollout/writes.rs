@@ -103,7 +103,7 @@ fn merge_keeping_nulls(target: &mut serde_json::Value, patch: &serde_json::Value
             for (key, value) in patch {
                 match target.get_mut(key) {
                     Some(known) if value.is_object() && known.is_object() => {
-                        merge_keeping_nulls(known, value)
+                        merge_keeping_nulls(known, value);
                     }
                     _ => {
                         target.insert(key.clone(), value.clone());

@@ -1,14 +1,9 @@
 use glidepath_api::RolloutPhase;
 use serde_json::json;
 
-use super::{canary, deployed};
+use super::{canary, deployed, phase};
 use crate::plan::BlockerOwner;
 use crate::world::{Fate, World};
-
-fn phase(world: &World) -> (String, String) {
-    let status = &world.snapshot.rollout.status;
-    (status.phase.as_ref().map(ToString::to_string).unwrap_or_default(), status.message.clone())
-}
 
 #[test]
 fn first_deploy_ignores_steps_and_is_complete_before_its_pods_r400() {
