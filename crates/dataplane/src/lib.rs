@@ -11,6 +11,7 @@ pub mod follow;
 pub mod matching;
 mod plane;
 pub mod proxy;
+pub mod recent;
 pub mod report;
 pub mod resources;
 pub mod routes;

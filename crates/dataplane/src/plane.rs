@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 
 use crate::follow::{Follower, publish};
 use crate::proxy::{Body, Proxy, plain};
+use crate::recent::parse_question;
 use crate::report::Report;
 use crate::routes::RoutingTable;
 use crate::status::{apply_status, plan_status};
@@ -46,7 +47,7 @@ pub enum Listen {
 pub struct Options {
     /// Where requests come in.
     pub listen: Listen,
-    /// Where `/metrics`, `/stats` and `/healthz` are served.
+    /// Where `/metrics`, `/stats`, `/stats/recent` and `/healthz` are served.
     pub admin: SocketAddr,
     /// Only Gateways of this class; all when `None`.
     pub gateway_class: Option<String>,
@@ -315,8 +316,12 @@ fn answer_admin(report: &Report, proxy: &Proxy, request: &Request<Incoming>) -> 
     let (kind, text) = match request.uri().path() {
         "/metrics" => ("text/plain; version=0.0.4", report.render_metrics()),
         "/stats" => ("application/json", report.render_stats(&proxy.table()).to_string()),
+        "/stats/recent" => match parse_question(request.uri().query().unwrap_or_default()) {
+            Ok(question) => ("application/json", report.render_recent(&question).to_string()),
+            Err(complaint) => return plain(StatusCode::BAD_REQUEST, &complaint),
+        },
         "/healthz" => ("text/plain", "ok".to_owned()),
-        _ => return plain(StatusCode::NOT_FOUND, "try /metrics, /stats or /healthz"),
+        _ => return plain(StatusCode::NOT_FOUND, "try /metrics, /stats, /stats/recent or /healthz"),
     };
     let mut response = Response::new(Either::Left(Full::new(Bytes::from(text))));
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));

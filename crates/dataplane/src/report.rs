@@ -6,16 +6,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::recent::{Question, Recent, render_answer};
 use crate::routes::RoutingTable;
 
 /// Upper bounds of the latency buckets, in milliseconds.
 const BUCKETS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 
 /// Counts of everything that was answered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
+    started: Instant,
     counts: Mutex<Counts>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { started: Instant::now(), counts: Mutex::default() }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -23,6 +32,7 @@ struct Counts {
     requests: BTreeMap<Answered, u64>,
     latencies: BTreeMap<Target, Latency>,
     retries: BTreeMap<Target, u64>,
+    recent: Recent,
 }
 
 /// A route's rule and the backend chosen; empty texts when there was none.
@@ -56,7 +66,9 @@ impl Report {
 
     /// Counts an answered request. `took` runs from the request's head to the response's.
     pub fn record(&self, target: &Target, code: u16, took: Duration) {
+        let at = self.started.elapsed();
         let mut counts = self.counts();
+        counts.recent.record(&target.backend, code, at);
         *counts.requests.entry(Answered { target: target.clone(), code }).or_default() += 1;
         let latency = counts.latencies.entry(target.clone()).or_default();
         for (bucket, bound) in latency.buckets.iter_mut().zip(BUCKETS_MS) {
@@ -104,6 +116,13 @@ impl Report {
             let _ = writeln!(text, "{name}_count{{{labels}}} {}", latency.count);
         }
         text
+    }
+
+    /// What a backend answered lately, as JSON.
+    #[must_use]
+    pub fn render_recent(&self, question: &Question) -> Value {
+        let now = self.started.elapsed();
+        render_answer(question, self.counts().recent.counts(&question.backend, question.window, now))
     }
 
     /// The JSON form: what was answered, and what the table asks for now.
