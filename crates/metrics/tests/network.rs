@@ -1,5 +1,7 @@
 //! The sender against a socket on this machine.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what went wrong by panicking")]
+
 use std::time::Duration;
 
 use glidepath_metrics::{HttpRequest, HttpSender, SendErrorKind, Sender};

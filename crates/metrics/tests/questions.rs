@@ -1,5 +1,7 @@
 //! Questions asked through a scripted sender: tokens, repeated requests, deadlines, errors.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what went wrong by panicking")]
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
