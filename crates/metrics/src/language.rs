@@ -1,12 +1,13 @@
-//! The small languages that providers need, as far as they are there: member paths, and no time expressions. What
-//! is not understood is an error that says so.
+//! The small languages that providers need: time expressions, and of JSONPath, so far, paths of members and indexes.
+//! What is not understood is an error that says so.
 
+use glidepath_lang::expr;
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// A moment written as an expression.
-pub(crate) fn evaluate_time(expression: &str, _now: Timestamp) -> Result<Timestamp, String> {
-    Err(format!("the expression \"{expression}\" is not understood yet"))
+pub(crate) fn evaluate_time(expression: &str, now: Timestamp) -> Result<Timestamp, String> {
+    expr::evaluate_time(expression, now).map(|time| time.timestamp()).map_err(|error| error.message)
 }
 
 /// The first value a JSONPath leads to.

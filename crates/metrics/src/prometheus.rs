@@ -239,6 +239,40 @@ mod tests {
     }
 
     #[test]
+    fn a_range_query_has_times_and_a_step_a352_e83_e84() {
+        let range = |start: &str, end: &str, step: &str| {
+            let config = json!({"address": "http://p", "query": "q", "rangeQuery": {"start": start, "end": end, "step": step}});
+            rendered(config, "").map(|exchange| {
+                let body = String::from_utf8(exchange.request.body).unwrap();
+                format!("{} {body}", exchange.request.url)
+            })
+        };
+        assert_eq!(
+            range("now() - duration(\"1h\")", "now()", "1m30s"),
+            Ok("http://p/api/v1/query_range end=1767225600.25&query=q&start=1767222000.25&step=90"
+                .to_owned())
+        );
+        for (start, end, step, want) in [
+            ("", "now()", "1m", "failed to parse rangeQuery.start as time: unexpected token EOF"),
+            (
+                "now()",
+                "duration(\"1h\")",
+                "1m",
+                "failed to parse rangeQuery.end as time: expected time.Time, but got time.Duration",
+            ),
+            (
+                "now()",
+                "now()",
+                "5",
+                "failed to parse rangeQuery.step as duration: time: missing unit in duration \"5\"",
+            ),
+        ] {
+            let error = range(start, end, step).unwrap_err();
+            assert!(error.starts_with(want), "{error}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_an_error_a350_to_a359() {
         let address = "prometheus address is not is url format";
         for (config, default_address, want) in [

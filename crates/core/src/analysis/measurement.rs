@@ -13,7 +13,8 @@ use crate::snapshot::Answer;
 #[must_use]
 pub fn measurement_of(answer: &Answer, metric: &Metric, secrets: &[String]) -> Measurement {
     let judged = answer.outcome.as_ref().map_err(Clone::clone).and_then(|reading| {
-        judge(metric, &reading.result).map(|phase| (phase, stored_value(&reading.value, secrets)))
+        judge(metric, &reading.result, answer.finished_at)
+            .map(|phase| (phase, stored_value(&reading.value, secrets)))
     });
     let (phase, value, message) = match judged {
         Ok((phase, value)) => (phase, value, String::new()),

@@ -7,9 +7,6 @@ use glidepath_api::{AnalysisPhase, AnalysisRunStatus, Metric, MetricResult, RunS
 use super::validation::limit;
 use crate::plan::{Event, EventType};
 
-/// Errors in a row that a metric forgives unless it says otherwise.
-const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
-
 /// What became of a metric, so far.
 #[must_use]
 pub fn result_of<'a>(status: &'a AnalysisRunStatus, metric: &str) -> Option<&'a MetricResult> {
@@ -64,10 +61,7 @@ pub(super) fn is_counted_out(metric: &Metric, result: &MetricResult) -> bool {
 /// A limit that was passed, and the sentence about it. Errors beat inconclusive results beat failures.
 #[must_use]
 pub fn reason_to_end(metric: &Metric, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
-    let error_limit = metric
-        .consecutive_error_limit
-        .as_ref()
-        .map_or(DEFAULT_CONSECUTIVE_ERROR_LIMIT, |set| limit(Some(set)));
+    let error_limit = metric.consecutive_error_limit();
     let inconclusive_limit = limit(metric.inconclusive_limit.as_ref());
     let failure_limit = limit(metric.failure_limit.as_ref());
     if result.consecutive_error > error_limit {
