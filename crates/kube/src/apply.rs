@@ -60,6 +60,8 @@ pub struct Applier<'a> {
     pub rollout: Option<&'a Rollout>,
     /// What was read directly for this round.
     pub overlay: &'a Overlay,
+    /// A person waits: the client-side rate limit does not apply.
+    pub urgent: bool,
 }
 
 enum Halt {
@@ -119,6 +121,9 @@ impl Applier<'_> {
     }
 
     async fn perform(&self, action: &Action, applied: &mut Applied) -> Result<(), Halt> {
+        if !self.urgent {
+            self.server.wait_for_turn().await;
+        }
         if !matches!(action, Action::Emit(_)) {
             applied.requests += 1;
             tracing::debug!(

@@ -19,7 +19,6 @@ pub mod measure;
 pub mod metrics;
 pub mod object;
 pub mod queue;
-pub mod quiet;
 pub mod record;
 pub mod references;
 mod release;
@@ -30,5 +29,6 @@ pub mod server;
 mod shell;
 pub mod watch;
 
+pub use glidepath_metrics::Sender;
 pub use record::{DecisionRecord, SnapshotRef};
 pub use run::{Decisions, Observer, Options, RunError, run};

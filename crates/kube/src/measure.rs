@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt as _;
 use glidepath_clock::Clock;
 use glidepath_core::plan::Ask;
-use glidepath_core::snapshot::Answer;
+use glidepath_core::snapshot::{Answer, Settings};
+use glidepath_metrics::{Sender, answer};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -16,13 +17,6 @@ use crate::queue::{Controller, Queue, WorkKey};
 
 /// How many measurements may be under way at once, over all runs.
 const AT_ONCE: usize = 30;
-
-/// Puts one question to a metric provider.
-#[async_trait::async_trait]
-pub trait Sender: Send + Sync {
-    /// The answer; an error is one too.
-    async fn measure(&self, ask: &Ask, clock: &Clock) -> Answer;
-}
 
 #[derive(Default)]
 struct Inbox {
@@ -42,6 +36,7 @@ pub struct Measurements {
 /// Sends questions and keeps the answers.
 pub struct Measurer {
     sender: Arc<dyn Sender>,
+    settings: Settings,
     clock: Clock,
     queue: Arc<Queue>,
     inboxes: Arc<Mutex<HashMap<(ObjectKey, Arc<str>), Inbox>>>,
@@ -52,9 +47,10 @@ pub struct Measurer {
 impl Measurer {
     /// A measurer that wakes runs through `queue`.
     #[must_use]
-    pub fn new(sender: Arc<dyn Sender>, clock: Clock, queue: Arc<Queue>) -> Self {
+    pub fn new(sender: Arc<dyn Sender>, settings: Settings, clock: Clock, queue: Arc<Queue>) -> Self {
         Self {
             sender,
+            settings,
             clock,
             queue,
             inboxes: Arc::default(),
@@ -95,11 +91,13 @@ impl Measurer {
     fn measurement(&self, id: (ObjectKey, Arc<str>), ask: Ask) -> impl Future<Output = ()> + Send + use<> {
         let (sender, clock, queue) = (Arc::clone(&self.sender), self.clock, Arc::clone(&self.queue));
         let (inboxes, permits) = (Arc::clone(&self.inboxes), Arc::clone(&self.permits));
+        let settings = self.settings.clone();
         async move {
             // The semaphore is never closed; without a permit the question is merely not bounded.
             let _permit = permits.acquire_owned().await.ok();
             let started_at = clock.now();
-            let answer = AssertUnwindSafe(sender.measure(&ask, &clock)).catch_unwind().await;
+            let asked = answer(&*sender, &ask, &settings, move || clock.now());
+            let answer = AssertUnwindSafe(asked).catch_unwind().await;
             let answer = answer.unwrap_or_else(|_| Answer {
                 metric: ask.metric.name.clone(),
                 started_at,
@@ -144,6 +142,7 @@ impl Measurer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glidepath_metrics::{HttpRequest, HttpResponse, SendError};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -155,31 +154,30 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Sender for Scripted {
-        async fn measure(&self, ask: &Ask, clock: &Clock) -> Answer {
+        async fn send(&self, request: HttpRequest) -> Result<HttpResponse, SendError> {
             let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(now, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.at_once.fetch_sub(1, Ordering::SeqCst);
-            assert!(ask.metric.name != "panics");
-            let now = clock.now();
-            Answer {
-                metric: ask.metric.name.clone(),
-                started_at: now,
-                finished_at: now,
-                outcome: Err("none".to_owned()),
-                metadata: std::collections::BTreeMap::new(),
-            }
+            assert!(!request.url.contains("panics"), "as planned");
+            Ok(HttpResponse { status: 200, body: b"{}".to_vec() })
         }
     }
 
     fn ask(name: &str) -> Ask {
-        Ask { metric: glidepath_api::Metric { name: name.to_owned(), ..Default::default() }, secrets: vec![] }
+        let metric =
+            serde_json::json!({"name": name, "provider": {"web": {"url": format!("http://metrics/{name}")}}});
+        Ask { metric: serde_json::from_value(metric).unwrap(), secrets: vec![] }
     }
 
     fn measurer() -> (Measurer, Arc<Queue>, Arc<Scripted>) {
         let queue = Arc::new(Queue::new(Arc::default()));
         let sender = Arc::new(Scripted::default());
-        (Measurer::new(sender.clone(), Clock::system(), Arc::clone(&queue)), queue, sender)
+        (
+            Measurer::new(sender.clone(), Settings::default(), Clock::system(), Arc::clone(&queue)),
+            queue,
+            sender,
+        )
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,7 +187,7 @@ mod tests {
         measurer.ask(&run, "u", vec![ask("a"), ask("a"), ask("panics")]);
         assert_eq!(measurer.of(&run, "u").in_flight, ["a", "panics"]);
         for _ in 0..2 {
-            let key = queue.next().await;
+            let key = queue.next().await.key;
             assert_eq!(key.object, run);
             queue.done(&key, crate::queue::Outcome::Settled(None), Duration::ZERO);
             if measurer.of(&run, "u").in_flight.is_empty() {

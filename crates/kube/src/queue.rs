@@ -113,9 +113,9 @@ impl Schedule {
         is_new
     }
 
-    /// Takes the key that is due and most urgent, with the moment it was due.
-    fn pop(&mut self, now: Instant) -> Option<(WorkKey, Instant)> {
-        for lane in [&mut self.urgent, &mut self.routine] {
+    /// Takes the key that is due and most urgent.
+    fn pop(&mut self, now: Instant) -> Option<Taken> {
+        for (lane, urgent) in [(&mut self.urgent, true), (&mut self.routine, false)] {
             if let Some(first) = lane.first_entry()
                 && first.key().0 <= now
             {
@@ -123,7 +123,7 @@ impl Schedule {
                 let entry = self.entries.entry(key.clone()).or_default();
                 entry.waiting = None;
                 entry.processing = true;
-                return Some((key, due));
+                return Some(Taken { key, due, urgent });
             }
         }
         None
@@ -182,6 +182,17 @@ fn lane<'a>(
     if is_urgent { urgent } else { routine }
 }
 
+/// A key taken for processing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The key.
+    pub key: WorkKey,
+    /// When it was due.
+    pub due: Instant,
+    /// Whether a person is waiting for it.
+    pub urgent: bool,
+}
+
 /// How the processing of a key ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -228,14 +239,15 @@ impl Queue {
     }
 
     /// The next key that is due, once there is one.
-    pub async fn next(&self) -> WorkKey {
+    pub async fn next(&self) -> Taken {
         loop {
             let now = Instant::now();
             let next_due = {
                 let mut schedule = self.schedule();
-                if let Some((key, due)) = schedule.pop(now) {
-                    self.metrics.queue_taken(key.controller, now.saturating_duration_since(due));
-                    return key;
+                if let Some(taken) = schedule.pop(now) {
+                    let waited = now.saturating_duration_since(taken.due);
+                    self.metrics.queue_taken(taken.key.controller, waited);
+                    return taken;
                 }
                 schedule.next_due()
             };
@@ -283,7 +295,7 @@ mod tests {
         assert!(schedule.add(&key("a"), start + ms(30), false));
         assert!(!schedule.add(&key("a"), start + ms(50), false));
         assert!(schedule.pop(start + ms(20)).is_none());
-        assert_eq!(schedule.pop(start + ms(30)).unwrap().0, key("a"));
+        assert_eq!(schedule.pop(start + ms(30)).unwrap().key, key("a"));
         schedule.done(&key("a"), Outcome::Settled(None), start + ms(31));
         assert!(schedule.pop(start + ms(1000)).is_none());
     }
@@ -294,8 +306,8 @@ mod tests {
         schedule.add(&key("a"), start, false);
         schedule.add(&key("b"), start + ms(60_000), false);
         schedule.add(&key("b"), start, true);
-        assert_eq!(schedule.pop(start).unwrap().0, key("b"));
-        assert_eq!(schedule.pop(start).unwrap().0, key("a"));
+        assert_eq!(schedule.pop(start).unwrap().key, key("b"));
+        assert_eq!(schedule.pop(start).unwrap().key, key("a"));
         assert!(schedule.pop(start + ms(120_000)).is_none());
     }
 
@@ -307,7 +319,7 @@ mod tests {
         schedule.add(&key("a"), start, true);
         assert!(schedule.pop(start).is_none());
         schedule.done(&key("a"), Outcome::Settled(None), start);
-        assert_eq!(schedule.pop(start).unwrap().0, key("a"));
+        assert_eq!(schedule.pop(start).unwrap().key, key("a"));
     }
 
     #[test]
@@ -316,7 +328,7 @@ mod tests {
         let mut waits = Vec::new();
         schedule.add(&key("a"), start, false);
         for _ in 0..16 {
-            let (_, due) = schedule.pop(start + ms(1_000_000)).unwrap();
+            let Taken { due, .. } = schedule.pop(start + ms(1_000_000)).unwrap();
             waits.push(due);
             schedule.done(&key("a"), Outcome::Failed, start);
         }
@@ -356,8 +368,8 @@ mod tests {
         let start = Instant::now();
         queue.add_after(&key("late"), Duration::from_secs(3600));
         queue.add_after(&key("soon"), ms(20));
-        assert_eq!(queue.next().await, key("soon"));
-        assert_eq!(queue.next().await, key("late"));
+        assert_eq!(queue.next().await.key, key("soon"));
+        assert_eq!(queue.next().await.key, key("late"));
         assert_eq!(start.elapsed(), Duration::from_secs(3600));
     }
 

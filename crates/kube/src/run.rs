@@ -10,6 +10,7 @@ use futures::stream::FuturesUnordered;
 use glidepath_clock::Clock;
 use glidepath_core::plan::Plan;
 use glidepath_core::snapshot::{AnalysisSnapshot, ExperimentSnapshot, RolloutSnapshot, Settings};
+use glidepath_metrics::Sender;
 use http::StatusCode;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -20,9 +21,9 @@ use crate::endpoints;
 use crate::events::Recorder;
 use crate::gather::Gatherer;
 use crate::lease::{Elector, LeaseOptions};
-use crate::measure::{Measurer, Sender};
+use crate::measure::Measurer;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::queue::{Controller, Queue};
 use crate::record::DecisionRecord;
 use crate::references::ReferenceIndex;
 use crate::resource::Kind;
@@ -75,6 +76,8 @@ pub struct Options {
     pub decisions: Decisions,
     /// The traffic routers.
     pub routers: Arc<dyn Routers>,
+    /// The only controller to run, if not all (O-482).
+    pub only: Option<Controller>,
     /// Sees every decision.
     pub on_decision: Option<Arc<Observer>>,
 }
@@ -142,7 +145,7 @@ fn build_shell(
 ) -> Shell {
     let caches = Arc::new(Caches::default());
     let queue = Arc::new(Queue::new(Arc::clone(metrics)));
-    let measurer = Arc::new(Measurer::new(sender, clock, Arc::clone(&queue)));
+    let measurer = Arc::new(Measurer::new(sender, options.settings.clone(), clock, Arc::clone(&queue)));
     let dispatcher = Arc::new(Dispatcher {
         caches: Arc::clone(&caches),
         queue: Arc::clone(&queue),
@@ -170,6 +173,7 @@ fn build_shell(
         recorder: Recorder::default(),
         clock,
         decisions: options.decisions.clone(),
+        only: options.only,
         on_decision: options.on_decision.clone(),
         memories: Mutex::default(),
     }
@@ -235,7 +239,7 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
         tokio::select! {
             () = &mut shutdown => break,
             Some(()) = in_progress.next(), if !in_progress.is_empty() => {}
-            key = shell.queue.next(), if in_progress.len() < AT_ONCE => in_progress.push(shell.process(key)),
+            taken = shell.queue.next(), if in_progress.len() < AT_ONCE => in_progress.push(shell.process(taken)),
         }
     }
     tracing::info!(in_progress = in_progress.len(), "stopping");

@@ -9,7 +9,6 @@ use futures::FutureExt as _;
 use glidepath_api::{ObjectMeta, Rollout, RolloutStatus, names};
 use glidepath_clock::Clock;
 use glidepath_core::plan::{Event, EventType, Plan};
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::apply::{Applied, Applier, Write};
@@ -20,8 +19,7 @@ use crate::gather::{Direct, GatherError, Gatherer, Memory};
 use crate::measure::Measurer;
 use crate::metrics::Metrics;
 use crate::object::ObjectKey;
-use crate::queue::{Controller, Outcome, Queue, WorkKey};
-use crate::quiet;
+use crate::queue::{Controller, Outcome, Queue, Taken, WorkKey};
 use crate::record::{DecisionRecord, SnapshotRef};
 use crate::run::{Decisions, Observer};
 use crate::server::ApiServer;
@@ -43,6 +41,7 @@ pub(crate) struct Shell {
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
     pub(crate) decisions: Decisions,
+    pub(crate) only: Option<Controller>,
     pub(crate) on_decision: Option<Arc<Observer>>,
     pub(crate) memories: Mutex<HashMap<WorkKey, KeyMemory>>,
 }
@@ -51,34 +50,35 @@ pub(crate) struct Shell {
 #[derive(Default)]
 pub(crate) struct KeyMemory {
     memory: Memory,
-    /// Since when counters are held back.
-    quiet_since: Option<Instant>,
+    /// A person waits for this round: it is not slowed down.
+    urgent: bool,
     /// That the Rollout is new has been told.
     announced: bool,
 }
 
 impl KeyMemory {
     fn is_empty(&self) -> bool {
-        self.memory.failures.is_empty()
-            && self.memory.overlay.is_empty()
-            && self.quiet_since.is_none()
-            && !self.announced
+        self.memory.failures.is_empty() && self.memory.overlay.is_empty() && !self.announced
     }
 }
 
 impl Shell {
     /// Processes one key; a panic counts as a failure and stays within it.
-    pub(crate) async fn process(&self, key: WorkKey) {
+    pub(crate) async fn process(&self, Taken { key, urgent, .. }: Taken) {
+        if self.only.is_some_and(|only| only != key.controller) {
+            return self.queue.done(&key, Outcome::Settled(None), Duration::ZERO);
+        }
         let started = Instant::now();
         self.metrics.reconcile_started(key.controller, &key.object);
-        let outcome = AssertUnwindSafe(self.reconcile(&key)).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(
-                namespace = &*key.object.namespace,
-                name = &*key.object.name,
-                "a decision panicked"
-            );
-            Outcome::Failed
-        });
+        let outcome =
+            AssertUnwindSafe(self.reconcile(&key, urgent)).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(
+                    namespace = &*key.object.namespace,
+                    name = &*key.object.name,
+                    "a decision panicked"
+                );
+                Outcome::Failed
+            });
         let failed = outcome == Outcome::Failed;
         self.metrics.reconcile_ended(key.controller, &key.object, failed);
         tracing::debug!(
@@ -92,9 +92,10 @@ impl Shell {
         self.queue.done(&key, outcome, started.elapsed());
     }
 
-    async fn reconcile(&self, key: &WorkKey) -> Outcome {
+    async fn reconcile(&self, key: &WorkKey, urgent: bool) -> Outcome {
         let mut remembered =
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default();
+        remembered.urgent = urgent;
         let outcome = match key.controller {
             Controller::Rollouts => self.reconcile_rollout(key, &mut remembered).await,
             Controller::Experiments => self.reconcile_experiment(key, &mut remembered).await,
@@ -135,9 +136,8 @@ impl Shell {
         };
         let subject = subject_of(names::KIND_ROLLOUT, &snapshot.rollout.metadata);
         self.announce(&snapshot.rollout, &key.object, &subject, remembered).await;
-        let mut plan = (self.decisions.rollout)(&snapshot);
+        let plan = (self.decisions.rollout)(&snapshot);
         self.observe(key, SnapshotRef::Rollout(&snapshot), &plan);
-        self.hold_back_counters(&snapshot.rollout, &mut plan, remembered);
         Ok(self.carry_out(key, &subject, Some(&snapshot.rollout), &plan, remembered).await)
     }
 
@@ -238,22 +238,6 @@ impl Shell {
         self.recorder.send(&self.server, subject, event, self.clock.now()).await;
     }
 
-    /// Lets counters that are still moving settle before they are written.
-    fn hold_back_counters(&self, rollout: &Rollout, plan: &mut Plan, remembered: &mut KeyMemory) {
-        if !quiet::is_quiet(rollout, plan) {
-            remembered.quiet_since = None;
-            return;
-        }
-        let since = *remembered.quiet_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= quiet::HOLD {
-            remembered.quiet_since = None;
-            return;
-        }
-        quiet::hold_back(plan);
-        let left = quiet::HOLD.saturating_sub(since.elapsed());
-        plan.wake_by(later(self.clock.now(), left));
-    }
-
     /// Applies a plan and waits until the caches include what it wrote.
     async fn carry_out(
         &self,
@@ -275,6 +259,7 @@ impl Shell {
                 subject,
                 rollout,
                 overlay: &remembered.memory.overlay,
+                urgent: remembered.urgent,
             };
             let Applied { writes, failures, conflict, .. } = applier.apply(plan).await;
             remembered.memory.overlay.clear();
@@ -337,11 +322,6 @@ impl Shell {
             .fold(0u64, |sum, byte| sum * 31 % 997 + u64::from(byte));
         Instant::now() + Duration::from_millis(seconds * 1000 + seconds * 100 * (spread % 997) / 997)
     }
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    let by = jiff::SignedDuration::try_from(by).unwrap_or_default();
-    now.saturating_add(by).unwrap_or(now)
 }
 
 fn subject_of(kind: &'static str, metadata: &ObjectMeta) -> Subject {

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use glidepath_api::Rollout;
 use glidepath_clock::Clock;
-use glidepath_core::plan::{Action, Ask, Event, EventType, Plan};
-use glidepath_core::snapshot::{Answer, RolloutSnapshot, Settings};
+use glidepath_core::plan::{Action, Event, EventType, Plan};
+use glidepath_core::snapshot::{RolloutSnapshot, Settings};
 use glidepath_core::traffic::{RouterKind, RouterObservation, WantedTraffic};
 use glidepath_kube::lease::LeaseOptions;
-use glidepath_kube::measure::Sender;
 use glidepath_kube::references::Reference;
 use glidepath_kube::routers::{RouterObject, Routers};
 use glidepath_kube::{Decisions, Options, RunError, run};
+use glidepath_metrics::{HttpRequest, HttpResponse, SendError, Sender};
 use glidepath_sandbox::{AuditEntry, Fault, Faults, Sandbox};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -50,15 +50,8 @@ struct NoMetrics;
 
 #[async_trait::async_trait]
 impl Sender for NoMetrics {
-    async fn measure(&self, ask: &Ask, clock: &Clock) -> Answer {
-        let now = clock.now();
-        Answer {
-            metric: ask.metric.name.clone(),
-            started_at: now,
-            finished_at: now,
-            outcome: Err("nothing is measured".to_owned()),
-            metadata: std::collections::BTreeMap::new(),
-        }
+    async fn send(&self, _: HttpRequest) -> Result<HttpResponse, SendError> {
+        Ok(HttpResponse { status: 500, body: Vec::new() })
     }
 }
 
@@ -82,6 +75,7 @@ fn options(decisions: Decisions) -> Options {
         istio_version: String::new(),
         decisions,
         routers: Arc::new(NoRouters),
+        only: None,
         on_decision: None,
     }
 }
@@ -423,11 +417,10 @@ async fn a_timer_wakes_a_rollout_when_it_said() {
     })));
     world.create("web").await;
     seconds(1000).await;
+    running.stop().await;
     let decided = decided.lock().unwrap();
     let gaps: Vec<i64> = decided.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect();
     assert_eq!(gaps, [300, 300, 300]);
-    drop(decided);
-    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
