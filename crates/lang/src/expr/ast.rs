@@ -85,6 +85,9 @@ pub(crate) enum BinaryOperator {
     And,
     Equal,
     NotEqual,
+    /// `==` between what the checker knows to be two ints or two strings: anything else met while running is an error.
+    StrictEqual,
+    StrictNotEqual,
     Less,
     Greater,
     LessOrEqual,

@@ -12,6 +12,8 @@ type Checked = Result<Nature, EvalError>;
 
 /// The natures of an environment's names, and whether other names are mistakes.
 pub(crate) struct Names<'a> {
+    /// The expression's text, for the spelling of its operators.
+    pub(crate) source: &'a str,
     pub(crate) known: &'a dyn Fn(&str) -> Option<Nature>,
     pub(crate) strict: bool,
 }
@@ -46,7 +48,7 @@ impl Checker<'_> {
             NodeKind::Identifier(name) => self.identifier(name, at),
             NodeKind::Pointer(name) => self.pointer(name, at),
             NodeKind::Unary(operator, operand) => self.unary(*operator, operand, at),
-            NodeKind::Binary(operator, left, right) => self.binary(*operator, left, right, at),
+            NodeKind::Binary(operator, left, right) => self.binary(operator, left, right, at),
             NodeKind::Chain(inner) | NodeKind::Predicate(inner) => self.visit(inner),
             NodeKind::Member(member) => self.member(member, at),
             NodeKind::Slice { base, from, to } => {
@@ -113,7 +115,7 @@ impl Checker<'_> {
                 if nature.is(&GoType::Bool) || nature.is_unknown() {
                     return Ok(Nature::bool());
                 }
-                "not"
+                self.spelled(at, "not")
             }
             UnaryOperator::Minus | UnaryOperator::Plus => {
                 if nature.is_number() {
@@ -128,27 +130,50 @@ impl Checker<'_> {
         fail(at, format!("invalid operation: {sign} (mismatched type {nature})"))
     }
 
-    fn binary(&mut self, operator: BinaryOperator, left: &mut Node, right: &mut Node, at: usize) -> Checked {
+    fn binary(
+        &mut self,
+        operator: &mut BinaryOperator,
+        left: &mut Node,
+        right: &mut Node,
+        at: usize,
+    ) -> Checked {
         let l = self.visit(left)?;
         let r = self.visit(right)?;
-        if operator == BinaryOperator::Matches
+        if *operator == BinaryOperator::Matches
             && let Some(pattern) = right.as_text()
             && let Err(problem) = re2::compile(pattern)
         {
             return fail(at, problem);
         }
-        if operator == BinaryOperator::In
+        if *operator == BinaryOperator::In
             && let Some(result) = check_in(&l, &r, at)
         {
             return result;
         }
-        binary_result(operator, &l, &r).map_or_else(
-            || {
-                let sign = printed(operator);
-                fail(at, format!("invalid operation: {sign} (mismatched types {l} and {r})"))
-            },
-            Ok,
-        )
+        let Some(result) = binary_result(*operator, &l, &r) else {
+            let sign = self.spelled(at, printed(*operator));
+            return fail(at, format!("invalid operation: {sign} (mismatched types {l} and {r})"));
+        };
+        let strict = [GoType::Int, GoType::Text].iter().any(|ty| l.is(ty) && r.is(ty));
+        match operator {
+            BinaryOperator::Equal if strict => *operator = BinaryOperator::StrictEqual,
+            BinaryOperator::NotEqual if strict => *operator = BinaryOperator::StrictNotEqual,
+            _ => {}
+        }
+        Ok(result)
+    }
+
+    /// An operator with two spellings, as the user wrote it.
+    fn spelled(&self, at: usize, usual: &'static str) -> &'static str {
+        let written: String = self.names.source.chars().skip(at).take(3).collect();
+        let other = match usual {
+            "||" => "or",
+            "&&" => "and",
+            "**" => "^",
+            "not" => "!",
+            _ => return usual,
+        };
+        if written.starts_with(other) { other } else { usual }
     }
 
     fn member(&mut self, member: &mut Member, at: usize) -> Checked {
@@ -266,6 +291,10 @@ impl Checker<'_> {
         at: usize,
     ) -> Result<(), EvalError> {
         if arguments.len() != parameters.len() {
+            // Mistakes inside the arguments come first.
+            for argument in arguments.iter_mut() {
+                self.visit(argument)?;
+            }
             let problem = if arguments.len() > parameters.len() { "too many" } else { "not enough" };
             return Err(EvalError::compile_at(at, format!("{problem} arguments to call {name}")));
         }
@@ -511,7 +540,9 @@ fn binary_result(operator: BinaryOperator, l: &Nature, r: &Nature) -> Option<Nat
         |ty: &GoType| ty.is_number() || matches!(ty, GoType::Text | GoType::Time | GoType::Duration);
     let when = |fits: bool, result: Nature| fits.then_some(result);
     match operator {
-        Op::Equal | Op::NotEqual => when(l.comparable_to(r), Nature::bool()),
+        Op::Equal | Op::NotEqual | Op::StrictEqual | Op::StrictNotEqual => {
+            when(l.comparable_to(r), Nature::bool())
+        }
         Op::Or | Op::And => {
             let fits = both(GoType::Bool) || l.maybe_compatible(r, |ty| *ty == GoType::Bool);
             when(fits, Nature::bool())
@@ -587,8 +618,8 @@ pub(crate) fn printed(operator: BinaryOperator) -> &'static str {
     match operator {
         Op::Or => "||",
         Op::And => "&&",
-        Op::Equal => "==",
-        Op::NotEqual => "!=",
+        Op::Equal | Op::StrictEqual => "==",
+        Op::NotEqual | Op::StrictNotEqual => "!=",
         Op::Less => "<",
         Op::Greater => ">",
         Op::LessOrEqual => "<=",

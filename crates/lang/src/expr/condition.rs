@@ -52,7 +52,7 @@ fn evaluate(
         Some(value.go_type().map_or(Nature::Nil, Nature::from))
     };
     let mut tree = parse(expression, &|name| strict && lookup(name).is_some())?;
-    check(&mut tree, &Names { known: &nature, strict })?;
+    check(&mut tree, &Names { source: expression, known: &nature, strict })?;
     fold(&mut tree)?;
     let value = |name: &str| lookup(name).unwrap_or(Value::Nil);
     Evaluator::new(&value, result, now).run(&tree)

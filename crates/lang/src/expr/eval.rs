@@ -204,6 +204,8 @@ impl<'a> Evaluator<'a> {
 
     fn apply(&mut self, operator: Op, a: &Value, b: &Value) -> Result<Value, String> {
         match operator {
+            Op::StrictEqual => strictly_equal(a, b).map(Value::Bool),
+            Op::StrictNotEqual => strictly_equal(a, b).map(|equal| Value::Bool(!equal)),
             Op::Equal => Ok(Value::Bool(operators::equal(a, b))),
             Op::NotEqual => Ok(Value::Bool(!operators::equal(a, b))),
             Op::In => operators::contains(a, b).map(Value::Bool),
@@ -217,19 +219,24 @@ impl<'a> Evaluator<'a> {
     }
 
     fn text_test(&mut self, operator: Op, a: &Value, b: &Value) -> Result<Value, String> {
+        // Nil on either side decides before the other side's type is looked at.
+        if matches!(a, Value::Nil) || matches!(b, Value::Nil) {
+            return Ok(Value::Bool(false));
+        }
         let lossy;
         let text = match a {
-            Value::Nil => return Ok(Value::Bool(false)),
             Value::Text(text) => &**text,
             Value::Bytes(bytes) if operator == Op::Matches => {
                 lossy = String::from_utf8_lossy(bytes).into_owned();
                 &lossy
             }
-            other if operator == Op::Matches => return Err(conversion_error(other, "[]uint8")),
+            other if operator == Op::Matches && matches!(b, Value::Text(_)) => {
+                return Err(conversion_error(other, "[]uint8"));
+            }
+            _ if operator == Op::Matches => return Err(conversion_error(b, "string")),
             other => return Err(conversion_error(other, "string")),
         };
         let other = match b {
-            Value::Nil => return Ok(Value::Bool(false)),
             Value::Text(other) => &**other,
             wrong => return Err(conversion_error(wrong, "string")),
         };
@@ -497,6 +504,16 @@ impl<'a> Evaluator<'a> {
     }
 }
 
+/// `==` where both sides are known to be ints or to be strings, nil or not.
+fn strictly_equal(a: &Value, b: &Value) -> Result<bool, String> {
+    let wanted = if matches!(a, Value::Text(_)) || matches!(b, Value::Text(_)) { "string" } else { "int" };
+    match (a, b) {
+        (Value::Int(x), Value::Int(y)) => Ok(x == y),
+        (Value::Text(x), Value::Text(y)) => Ok(x == y),
+        (Value::Int(_) | Value::Text(_), wrong) | (wrong, _) => Err(conversion_error(wrong, wanted)),
+    }
+}
+
 /// What a predicate runs over.
 fn elements(value: &Value) -> Result<Vec<Value>, String> {
     let bytes = |bytes: &[u8]| bytes.iter().map(|byte| Value::Int(i64::from(*byte))).collect();
@@ -557,6 +574,7 @@ fn slice(base: &Value, from: &Value, to: Option<&Value>) -> Result<Value, String
         Value::List(list) => list.items.len(),
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
+        Value::Map(_) => return Err(format!("cannot slice {}", from.to_go_string())),
         other if to.is_none() => {
             return Err(format!("invalid argument for len (type {})", other.type_name()));
         }

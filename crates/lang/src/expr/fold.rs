@@ -54,8 +54,8 @@ fn fold_binary(operator: Op, left: &NodeKind, right: &NodeKind) -> Option<NodeKi
         (Op::Add, NodeKind::Text(a), NodeKind::Text(b)) => {
             return Some(NodeKind::Text(format!("{a}{b}").into()));
         }
-        (Op::Equal, NodeKind::Int(a), NodeKind::Int(b)) => return Some(NodeKind::Bool(a == b)),
-        (Op::Equal, NodeKind::Text(a), NodeKind::Text(b)) => return Some(NodeKind::Bool(a == b)),
+        (Op::StrictEqual, NodeKind::Int(a), NodeKind::Int(b)) => return Some(NodeKind::Bool(a == b)),
+        (Op::StrictEqual, NodeKind::Text(a), NodeKind::Text(b)) => return Some(NodeKind::Bool(a == b)),
         (Op::Equal, NodeKind::Bool(a), NodeKind::Bool(b)) => return Some(NodeKind::Bool(a == b)),
         (Op::Add, NodeKind::Int(a), NodeKind::Int(b)) => return Some(NodeKind::Int(a.wrapping_add(*b))),
         (Op::Subtract, NodeKind::Int(a), NodeKind::Int(b)) => return Some(NodeKind::Int(a.wrapping_sub(*b))),

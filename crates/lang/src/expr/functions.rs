@@ -550,6 +550,7 @@ fn extreme(name: &str, arguments: &[Value]) -> Called {
         for value in values {
             match value {
                 Value::List(list) => visit(name, &list.items, best)?,
+                Value::Bytes(_) => visit(name, &items(value, "")?, best)?,
                 number if number.as_float().is_some() => {
                     let operator = if name == "max" { Op::Less } else { Op::Greater };
                     let better = match best {
@@ -567,7 +568,7 @@ fn extreme(name: &str, arguments: &[Value]) -> Called {
     }
     // A single argument that is neither comes back as it is.
     if let [only] = arguments
-        && !matches!(only, Value::List(_))
+        && !matches!(only, Value::List(_) | Value::Bytes(_))
     {
         return Ok(only.clone());
     }
@@ -581,6 +582,7 @@ fn average(name: &str, arguments: &[Value]) -> Called {
         for value in values {
             match value {
                 Value::List(list) => collect(name, &list.items, into)?,
+                Value::Bytes(_) => collect(name, &items(value, "")?, into)?,
                 // Their memory layout is a number, which is what counts here.
                 Value::Duration(number) => into.push(*number as f64),
                 Value::Month(number) | Value::Weekday(number) => into.push(f64::from(*number)),

@@ -119,6 +119,8 @@ pub(crate) fn contains(needle: &Value, collection: &Value) -> Result<bool, Strin
                 Err(format!("cannot use {} as field name of {}", needle.type_name(), collection.type_name()))
             }
         },
+        // A struct without a field that could be seen.
+        Value::Time(_) if matches!(needle, Value::Text(_)) => Ok(false),
         _ => Err(format!("operator \"in\" not defined on {}", collection.type_name())),
     }
 }

@@ -9,8 +9,10 @@ use super::token::{Token, TokenKind, is_word, is_word_start, may_be_negated, tok
 
 /// The most nodes an expression may have.
 const MAX_NODES: usize = 10_000;
-/// How deep an expression may nest. Go has no such bound; here it keeps recursion off the end of the stack.
-const MAX_DEPTH: usize = 200;
+/// How high the tree may grow. Go has no such bound; here it keeps recursion off the end of the stack.
+const MAX_DEPTH: usize = 150;
+/// How deep brackets and prefixes may nest while parsing, for the same reason.
+const MAX_NESTING: usize = 50;
 /// The longest expression that is looked at, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
 
@@ -145,7 +147,7 @@ impl Parser<'_> {
 
     /// Runs one level deeper, unless that is too deep.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, EvalError>) -> Result<T, EvalError> {
-        if self.nesting >= MAX_DEPTH {
+        if self.nesting >= MAX_NESTING {
             return Err(too_deep(self.current().at));
         }
         self.nesting += 1;
