@@ -154,8 +154,12 @@ impl World {
     }
 
     /// Decides once and applies the plan; returns whether anything was written or told.
+    ///
+    /// # Panics
+    /// When the guard vetoed something: a plan should never need it.
     pub fn step(&mut self) -> bool {
         let plan = rollout::decide(&self.snapshot);
+        assert!(plan.vetoes.is_empty(), "the guard had to step in: {:?}", plan.vetoes);
         // Asking a router again that does not listen moves nothing.
         let moves = |action: &Action| !(self.routers_stuck && matches!(action, Action::SetTraffic { .. }));
         let acted = plan.actions().any(moves);
@@ -165,6 +169,9 @@ impl World {
     }
 
     /// Goes on until nothing moves and nothing is due within `seconds`.
+    ///
+    /// # Panics
+    /// When the world never comes to rest.
     pub fn run_for(&mut self, seconds: i64) {
         let end = self.snapshot.now + SignedDuration::from_secs(seconds);
         for _ in 0..10_000 {

@@ -6,7 +6,8 @@ use super::pass::Pass;
 use super::pause;
 use super::replica_sets::{self, actual, asked, available};
 use super::replicas::{
-    BasicCanary, RoutedCanary, Split, meets_threshold, next_basic_sizes, routed_sizes, split_by_weight,
+    BasicCanary, RoutedCanary, Split, meets_threshold, next_basic_sizes, pods_for_weight, routed_sizes,
+    split_by_weight,
 };
 use super::spec::SpecView;
 use super::steps::{self, StepKind};
@@ -124,6 +125,12 @@ impl Pass<'_> {
         }))
     }
 
+    /// The canary's share as far as any router was read to carry one.
+    pub(crate) fn canary_weight_in_force(&self) -> i32 {
+        let carried = self.snap.routers.iter().filter_map(|router| router.weights.as_ref());
+        carried.map(|weights| weights.canary).max().unwrap_or(0)
+    }
+
     /// Sizes the sets: stable, else the new one, else the others; returns whether a size changes.
     fn size_canary(&mut self) -> bool {
         if let Some(reason) = pause::halt_reason(self.ro) {
@@ -139,11 +146,21 @@ impl Pass<'_> {
             }
         }
         let size = self.canary_sizes(self.weights_in_force(&self.status)).canary;
-        let size = self.kept_after_abort().unwrap_or(size);
+        let size = self.kept_after_abort().unwrap_or_else(|| size.max(self.canary_floor()));
         if self.scale_new(size, "scale-canary") {
             return true;
         }
         self.size_old_sets_of_canary()
+    }
+
+    /// Pods the canary keeps for the share that routers still carry (invariant 4). A size set by hand says how many
+    /// pods its share needs; traffic still needs one.
+    fn canary_floor(&self) -> i32 {
+        let (Some(new), Some(_)) = (self.sets.new, self.sets.distinct_stable()) else { return 0 };
+        let by_hand = self.ro.steps().iter().any(|step| step.set_canary_scale.is_some());
+        let pods = pods_for_weight(self.replicas, self.canary_weight_in_force(), self.ro.max_weight());
+        let pods = if by_hand { pods.min(1) } else { pods };
+        pods.min(new.replicas())
     }
 
     /// B-05: an abort delay of 0 keeps a routed canary at the size it has.

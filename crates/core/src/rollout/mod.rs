@@ -52,7 +52,7 @@ use identity::Identity;
 /// Decides about a Rollout: plans, and lets the guard look at the plan.
 #[must_use]
 pub fn decide(snapshot: &RolloutSnapshot) -> Plan {
-    plan(snapshot)
+    crate::guard::guard(snapshot, plan(snapshot))
 }
 
 /// Counts of pods are written at most this often while pods are on their way.

@@ -81,6 +81,10 @@ impl Pass<'_> {
     pub(crate) fn scale_new(&mut self, size: i32, reason: &str) -> bool {
         let Some(new) = self.sets.new else { return false };
         let mut size = size;
+        // The set of an aborted update never grows (invariant 5).
+        if self.is_aborted() && self.sets.distinct_stable().is_some() {
+            size = size.min(new.replicas());
+        }
         if self.delays_abort_scale_down() {
             match self.aborted_set_size(new) {
                 Some(kept) => size = kept,
@@ -102,6 +106,10 @@ impl Pass<'_> {
                 None
             }
             Deadline::At(_) if self.is_active_target(new) => None,
+            Deadline::At(_) if self.canary_weight_in_force() > 0 => {
+                self.block_on_routers();
+                None
+            }
             Deadline::At(_) => Some(0),
             // A text that is no time is written anew (B-55); without one, nothing is promised until stable serves.
             Deadline::None | Deadline::Unreadable => {
