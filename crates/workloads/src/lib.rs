@@ -37,7 +37,8 @@ use crate::controllers::{
     Context, endpoint_slice, garbage, job, namespace, replica_set, scheduler, service_account,
 };
 use crate::kubelet::node::NodeConfig;
-use crate::kubelet::{model, node};
+use crate::kubelet::process::{ProcessConfig, Registry};
+use crate::kubelet::{model, node, process};
 
 /// The controllers that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +78,7 @@ pub struct Builder {
     clock: Option<Clock>,
     controllers: BTreeSet<Controller>,
     model_nodes: Vec<NodeConfig>,
+    process_node: Option<ProcessConfig>,
     root_ca: String,
     events: bool,
 }
@@ -100,6 +102,13 @@ impl Builder {
     #[must_use]
     pub fn model_nodes(mut self, nodes: impl IntoIterator<Item = NodeConfig>) -> Self {
         self.model_nodes = nodes.into_iter().collect();
+        self
+    }
+
+    /// The node whose pods the process kubelet runs; none by default.
+    #[must_use]
+    pub fn process_node(mut self, config: ProcessConfig) -> Self {
+        self.process_node = Some(config);
         self
     }
 
@@ -144,9 +153,14 @@ impl Builder {
             tasks.spawn(node::run(api.clone(), clock, config.clone()));
         }
         if !self.model_nodes.is_empty() {
-            tasks.spawn(model::run(context, self.model_nodes));
+            tasks.spawn(model::run(context.clone(), self.model_nodes));
         }
-        Workloads { tasks, hub }
+        let processes = self.process_node.as_ref().map(|config| config.registry.clone()).unwrap_or_default();
+        if let Some(config) = self.process_node {
+            tasks.spawn(node::run(api, clock, config.node.clone()));
+            tasks.spawn(process::run(context, config));
+        }
+        Workloads { tasks, hub, processes }
     }
 }
 
@@ -154,6 +168,7 @@ impl Builder {
 pub struct Workloads {
     tasks: JoinSet<()>,
     hub: Arc<Hub>,
+    processes: Registry,
 }
 
 impl Workloads {
@@ -165,20 +180,23 @@ impl Workloads {
             clock: None,
             controllers: BTreeSet::new(),
             model_nodes: Vec::new(),
+            process_node: None,
             root_ca: String::new(),
             events: false,
         }
     }
 
-    /// Stops everything and waits until it has stopped.
+    /// Stops everything, processes of pods included, and waits until it has stopped. Objects stay.
     pub async fn shutdown(mut self) {
         self.tasks.shutdown().await;
         self.hub.stop();
+        self.processes.kill_all();
     }
 }
 
 impl Drop for Workloads {
     fn drop(&mut self) {
         self.hub.stop();
+        self.processes.kill_all();
     }
 }

@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod model;
 pub mod node;
 pub mod pod_run;
+pub mod process;
 pub mod report;
 pub mod script;
 pub mod status;

@@ -1,0 +1,408 @@
+//! One container as a local process: started, watched by its probes, restarted with back-off, stopped.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use rustix::io::Errno;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::env::{Source, Sources, parse_sources, render_command, render_env};
+use super::group::{Launch, ProcessGroup};
+use super::image::LocalImage;
+use super::logs::RunLog;
+use super::pod::PodScope;
+use super::probe::{Surroundings, send_action, wait_for_startup, watch_probe};
+use crate::api::is_not_found;
+use crate::kubelet::backoff::{BackOff, render_wait};
+use crate::kubelet::script::{Pull, parse_image};
+use crate::kubelet::status::{Ending, Role, State};
+use crate::object::{Key, text};
+use crate::resource::{CONFIG_MAPS, SECRETS};
+
+/// When a container has to be gone; `None` while it may run.
+pub type Stop = watch::Receiver<Option<Instant>>;
+
+/// Looks after one container until it has ended for good or was stopped.
+pub struct Supervisor {
+    pod: Arc<PodScope>,
+    index: usize,
+    role: Role,
+    container: Value,
+    stop: Stop,
+    restarts: BackOff,
+    pulls: BackOff,
+}
+
+enum Outcome {
+    Exited(Ending),
+    NotStarted(Ending),
+    Stopped(Ending),
+}
+
+impl Supervisor {
+    /// A supervisor of the container at `index` of the pod's board.
+    #[must_use]
+    pub fn new(pod: Arc<PodScope>, index: usize, role: Role, container: Value, stop: Stop) -> Self {
+        let restarts = BackOff::after_failures(pod.board.get(index).restarts);
+        Self { pod, index, role, container, stop, restarts, pulls: BackOff::default() }
+    }
+
+    /// Runs the container as often as its restart policy asks. Returns whether it ended well.
+    pub async fn run(mut self) -> bool {
+        if let State::Terminated(ending) = self.pod.board.get(self.index).state {
+            return ending.exit_code == 0;
+        }
+        loop {
+            if self.is_stopped() {
+                return false;
+            }
+            let Some(image) = self.pull().await else { return false };
+            let Some(env) = self.gather_env(&image).await else { return false };
+            match self.run_once(&image, env).await {
+                Outcome::Stopped(ending) => {
+                    let success = ending.exit_code == 0;
+                    self.show(State::Terminated(ending));
+                    return success;
+                }
+                Outcome::Exited(ending) | Outcome::NotStarted(ending) if !self.restarts_after(&ending) => {
+                    let success = ending.exit_code == 0;
+                    self.show(State::Terminated(ending));
+                    return success;
+                }
+                Outcome::Exited(ending) => {
+                    self.restarts.forget_after_good_run(ending.started, ending.finished);
+                    if !self.back_off(ending).await {
+                        return false;
+                    }
+                }
+                Outcome::NotStarted(ending) => {
+                    let message = ending.message.clone().unwrap_or_default();
+                    self.show(State::Waiting { reason: "RunContainerError", message });
+                    if self.unless_stopped(sleep(Duration::from_secs(1))).await.is_none()
+                        || !self.back_off(ending).await
+                    {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
+    async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            result = work => Some(result),
+            _ = self.stop.wait_for(Option::is_some) => None,
+        }
+    }
+
+    fn show(&self, state: State) {
+        self.pod.board.update(self.index, |seen| {
+            if !matches!(state, State::Running { .. }) {
+                (seen.ready, seen.started) = (false, false);
+            }
+            seen.state = state;
+        });
+    }
+
+    fn restarts_after(&self, ending: &Ending) -> bool {
+        match (self.role, self.pod.restart_policy.as_str()) {
+            (Role::Sidecar, _) | (Role::Main, "Always") => true,
+            (_, "Never") => false,
+            _ => ending.exit_code != 0,
+        }
+    }
+
+    /// Finds the image's command; waits with `ErrImagePull` and `ImagePullBackOff` for one that is not mapped.
+    async fn pull(&mut self) -> Option<LocalImage> {
+        let name = text(&self.container, "image").to_owned();
+        loop {
+            if parse_image(&name) == Pull::Malformed {
+                let message = format!(
+                    "Failed to apply default image tag \"{name}\": couldn't parse image name \"{name}\": invalid reference format"
+                );
+                self.show(State::Waiting { reason: "InvalidImageName", message });
+                self.unless_stopped(pending::<()>()).await?;
+            }
+            if let Some(image) = self.pod.config.images.find(&name) {
+                self.pulls = BackOff::default();
+                return Some(image.clone());
+            }
+            let why = format!("no local command stands for image \"{name}\": not found");
+            self.show(State::Waiting { reason: "ErrImagePull", message: why.clone() });
+            self.unless_stopped(sleep(Duration::from_secs(2))).await?;
+            let message = format!("Back-off pulling image \"{name}\": ErrImagePull: {why}");
+            self.show(State::Waiting { reason: "ImagePullBackOff", message });
+            let wait = self.pulls.fail().max(SignedDuration::from_secs(10));
+            self.unless_stopped(sleep(Duration::try_from(wait).unwrap_or_default())).await?;
+        }
+    }
+
+    /// Computes the environment; waits with `CreateContainerConfigError` for what is missing.
+    async fn gather_env(&mut self, image: &LocalImage) -> Option<BTreeMap<String, String>> {
+        loop {
+            let sources = self.fetch_sources().await;
+            let base = self.pod.base_env(&self.container, image);
+            let env =
+                sources.and_then(|sources| render_env(&self.pod.seen(), &self.container, &sources, base));
+            match env {
+                Ok(env) => return Some(env),
+                Err(message) => {
+                    self.show(State::Waiting { reason: "CreateContainerConfigError", message });
+                    self.unless_stopped(sleep(Duration::from_secs(3))).await?;
+                }
+            }
+        }
+    }
+
+    async fn fetch_sources(&self) -> Result<Sources, String> {
+        let mut sources = Sources::new();
+        for (source, _) in parse_sources(&self.container) {
+            let (resource, name) = match &source {
+                Source::ConfigMap(name) => (&CONFIG_MAPS, name),
+                Source::Secret(name) => (&SECRETS, name),
+            };
+            let key = Key::new(self.pod.key.namespace.as_str(), name.as_str());
+            match self.pod.context.api.fetch(resource, &key).await {
+                Ok(object) => {
+                    let is_secret = matches!(source, Source::Secret(_));
+                    let data = object.at("/data").and_then(Value::as_object).into_iter().flatten();
+                    let decode = |value: &Value| {
+                        let value = value.as_str().unwrap_or_default();
+                        if is_secret { decode_base64(value) } else { value.to_owned() }
+                    };
+                    sources.insert(source, data.map(|(name, value)| (name.clone(), decode(value))).collect());
+                }
+                Err(error) if is_not_found(&error) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(sources)
+    }
+
+    async fn run_once(&mut self, image: &LocalImage, env: BTreeMap<String, String>) -> Outcome {
+        let started = self.pod.context.clock.now();
+        let working_dir = self
+            .container
+            .get("workingDir")
+            .and_then(Value::as_str)
+            .filter(|folder| !folder.is_empty())
+            .map(str::to_owned);
+        let launch = Launch {
+            command: render_command(&self.container, image, &env),
+            env: env.clone(),
+            working_dir: working_dir.clone(),
+            piped: true,
+        };
+        let mut group = match ProcessGroup::start(&self.pod.config.registry, &launch) {
+            Ok(group) => group,
+            Err(error) => {
+                let program = launch.command.first().map_or("", String::as_str);
+                let code = if error.raw_os_error() == Some(Errno::ACCESS.raw_os_error()) { 126 } else { 128 };
+                let message = format!(
+                    "failed to start container \"{}\": exec: \"{program}\": {error}",
+                    text(&self.container, "name")
+                );
+                let finished = self.pod.context.clock.now();
+                return Outcome::NotStarted(Ending {
+                    exit_code: code,
+                    reason: "StartError".to_owned(),
+                    message: Some(message),
+                    started,
+                    finished,
+                });
+            }
+        };
+        let log = self.pod.config.logs.begin(
+            &self.pod.key.namespace,
+            &self.pod.key.name,
+            text(&self.container, "name"),
+        );
+        let pump = self.pump_output(&mut group, log);
+        self.show(State::Running { started });
+        let surroundings = self.pod.surroundings(env, working_dir);
+        let mut stop = self.stop.clone();
+        let (code, stopped) = tokio::select! {
+            code = group.wait() => (code, false),
+            () = self.watch_probes(&surroundings) => {
+                let deadline = Instant::now() + self.pod.grace();
+                (self.end(&mut group, &surroundings, deadline).await, false)
+            }
+            deadline = async { stop.wait_for(Option::is_some).await.map_or(None, |deadline| *deadline) } => {
+                let deadline = deadline.unwrap_or_else(Instant::now);
+                (self.end(&mut group, &surroundings, deadline).await, true)
+            }
+        };
+        // What was written last should be there when the end is seen.
+        let _ = timeout(Duration::from_millis(500), pump).await;
+        let ending = Ending::exited(code, started, self.pod.context.clock.now());
+        if stopped { Outcome::Stopped(ending) } else { Outcome::Exited(ending) }
+    }
+
+    fn pump_output(&self, group: &mut ProcessGroup, log: Arc<RunLog>) -> JoinHandle<()> {
+        let (stdout, stderr) = group.take_output();
+        let clock = self.pod.context.clock;
+        tokio::spawn(async move {
+            tokio::join!(
+                async {
+                    if let Some(stdout) = stdout {
+                        pump(stdout, &log, &clock).await
+                    }
+                },
+                async {
+                    if let Some(stderr) = stderr {
+                        pump(stderr, &log, &clock).await
+                    }
+                },
+            );
+            log.close();
+        })
+    }
+
+    /// Follows hooks and probes of a running container; returns when it has to be restarted.
+    async fn watch_probes(&self, surroundings: &Surroundings) {
+        let action = |pointer: &str| self.container.pointer(pointer).filter(|value| !value.is_null());
+        if let Some(hook) = action("/lifecycle/postStart")
+            && send_action(hook, surroundings).await.is_err()
+        {
+            return;
+        }
+        if let Some(probe) = action("/startupProbe")
+            && !wait_for_startup(probe, surroundings).await
+        {
+            return;
+        }
+        let board = &self.pod.board;
+        board.update(self.index, |seen| seen.started = true);
+        let readiness = async {
+            match action("/readinessProbe") {
+                Some(probe) => {
+                    watch_probe(probe, surroundings, false, |ready| {
+                        board.update(self.index, |seen| seen.ready = ready);
+                        true
+                    })
+                    .await;
+                }
+                None => {
+                    board.update(self.index, |seen| seen.ready = self.role != Role::Init);
+                    pending().await
+                }
+            }
+        };
+        let liveness = async {
+            match action("/livenessProbe") {
+                Some(probe) => watch_probe(probe, surroundings, true, |alive| alive).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = readiness => {}
+            () = liveness => {}
+        }
+    }
+
+    /// Pre-stop hook, then SIGTERM, then at the deadline SIGKILL.
+    async fn end(&self, group: &mut ProcessGroup, surroundings: &Surroundings, deadline: Instant) -> i32 {
+        if let Some(hook) = self.container.pointer("/lifecycle/preStop").filter(|hook| !hook.is_null()) {
+            tokio::select! {
+                code = group.wait() => return code,
+                _ = timeout_at(deadline, send_action(hook, surroundings)) => {}
+            }
+        }
+        group.terminate();
+        // Even a pod without grace gets a moment, as SIGTERM and SIGKILL at once would look the same.
+        match timeout_at(deadline, group.wait()).await {
+            Ok(code) => code,
+            Err(_) => {
+                group.kill();
+                group.wait().await
+            }
+        }
+    }
+
+    /// Waits before the next start; false if stopped meanwhile.
+    async fn back_off(&mut self, ending: Ending) -> bool {
+        let wait = self.restarts.fail();
+        let pod = &self.pod;
+        let state = (!wait.is_zero()).then(|| State::Waiting {
+            reason: "CrashLoopBackOff",
+            message: format!(
+                "back-off {} restarting failed container={} pod={}_{}({})",
+                render_wait(wait),
+                text(&self.container, "name"),
+                pod.key.name,
+                pod.key.namespace,
+                pod.uid
+            ),
+        });
+        pod.board.update(self.index, |seen| {
+            (seen.ready, seen.started) = (false, false);
+            seen.last = Some(ending);
+            if let Some(state) = state {
+                seen.state = state;
+            }
+        });
+        let wait = Duration::try_from(wait).unwrap_or_default();
+        if self.unless_stopped(sleep(wait)).await.is_none() {
+            return false;
+        }
+        self.pod.board.update(self.index, |seen| seen.restarts += 1);
+        true
+    }
+}
+
+async fn pump(output: impl AsyncRead + Unpin, log: &RunLog, clock: &glidepath_clock::Clock) {
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        log.push(clock.now(), text.strip_suffix(b"\r").unwrap_or(text));
+        line.clear();
+    }
+}
+
+/// Decodes standard base64; text that is not valid is passed through, as it cannot come from a real server.
+fn decode_base64(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut buffer, mut bits) = (0u32, 0);
+    for byte in text.bytes().filter(|byte| *byte != b'=' && !byte.is_ascii_whitespace()) {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return text.to_owned(),
+        };
+        buffer = (buffer << 6) | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from((buffer >> bits) & 0xff).unwrap_or(0));
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_decoded() {
+        let table = [("aGlkZGVu", "hidden"), ("aGk=", "hi"), ("YQ==", "a"), ("", ""), ("!", "!")];
+        for (encoded, plain) in table {
+            assert_eq!(decode_base64(encoded), plain);
+        }
+    }
+}
