@@ -2,9 +2,11 @@
 //! fails; what was refused becomes part of the next snapshot.
 
 use glidepath_api::{Rollout, RolloutDurationStatus, names};
-use glidepath_core::plan::{Action, Plan};
+use glidepath_core::plan::{Action, Event, EventType, Plan};
 use glidepath_core::snapshot::Failure;
 use glidepath_core::traffic::{RouterKind, WantedTraffic};
+use glidepath_traffic::Rendered;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use crate::cache::Awaited;
@@ -14,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::object::{ObjectKey, Version};
 use crate::queue::Controller;
 use crate::resource::{Kind, collection};
+use crate::routers;
 use crate::server::{ApiServer, RequestError};
 
 /// A write the caches must include before the next decision.
@@ -136,11 +139,7 @@ impl Applier<'_> {
         }
         match action {
             Action::Emit(event) => {
-                if self.controller == Controller::Rollouts {
-                    self.metrics.count_event(self.key, event);
-                }
-                log_event(self.subject, event);
-                self.recorder.send(self.server, self.subject, event, self.gatherer.clock.now()).await;
+                self.emit(event).await;
                 Ok(())
             }
             Action::CreateReplicaSet { object, .. } => self.create(Kind::ReplicaSet, object, applied).await,
@@ -192,6 +191,14 @@ impl Applier<'_> {
         }
     }
 
+    async fn emit(&self, event: &Event) {
+        if self.controller == Controller::Rollouts {
+            self.metrics.count_event(self.key, event);
+        }
+        log_event(self.subject, event);
+        self.recorder.send(self.server, self.subject, event, self.gatherer.clock.now()).await;
+    }
+
     fn own_kind(&self) -> Kind {
         match self.controller {
             Controller::Rollouts | Controller::Services => Kind::Rollout,
@@ -205,8 +212,7 @@ impl Applier<'_> {
     }
 
     fn reached(&self, kind: Kind, name: &str, stored: &Value) -> Write {
-        let version = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-        Write { kind, key: self.sibling(name), awaited: Awaited::Reached(Version::parse(version)) }
+        Write { kind, key: self.sibling(name), awaited: Awaited::Reached(version_of(stored)) }
     }
 
     async fn create(&self, kind: Kind, object: &Value, applied: &mut Applied) -> Result<(), Halt> {
@@ -269,14 +275,17 @@ impl Applier<'_> {
         let objects = self.gatherer.router_objects(rollout, router, self.overlay);
         let objects = objects.map_err(|error| Halt::Unusable(error.to_string()))?;
         let rendered =
-            self.gatherer.routers.render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
-        for (reference, document) in rendered {
+            glidepath_traffic::render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
+        for Rendered { object, document, event } in rendered {
+            let reference = routers::reference(&object);
             let path = self.gatherer.path(reference.kind, &reference.key);
             let stored = self.server.replace(&path, &document).await?;
-            let version =
-                stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-            let awaited = Awaited::Reached(Version::parse(version));
+            let awaited = Awaited::Reached(version_of(&stored));
             applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
+            if let Some((reason, message)) = event {
+                let event = Event { event_type: EventType::Normal, reason: reason.to_owned(), message };
+                self.emit(&event).await;
+            }
         }
         Ok(())
     }
@@ -347,7 +356,9 @@ impl Applier<'_> {
     }
 }
 
-use serde::Deserialize as _;
+fn version_of(stored: &Value) -> Version {
+    Version::parse(stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
+}
 
 /// Moves a Service's selector, and claims the Service when `owner` is given.
 fn selector_patch(hash: &str, owner: Option<&str>) -> Value {
@@ -360,11 +371,11 @@ fn selector_patch(hash: &str, owner: Option<&str>) -> Value {
 }
 
 /// Logs an Event as log pipelines know it (O-400, O-488).
-fn log_event(subject: &Subject, event: &glidepath_core::plan::Event) {
+fn log_event(subject: &Subject, event: &Event) {
     let (namespace, name, event_reason) = (&*subject.namespace, &*subject.name, &*event.reason);
     let message = &event.message;
     match (subject.kind, event.event_type) {
-        ("Rollout", glidepath_core::plan::EventType::Normal) => {
+        ("Rollout", EventType::Normal) => {
             tracing::info!(namespace, rollout = name, event_reason, "{message}");
         }
         ("Rollout", _) => tracing::warn!(namespace, rollout = name, event_reason, "{message}"),

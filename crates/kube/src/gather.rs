@@ -16,6 +16,7 @@ use glidepath_clock::Clock;
 use glidepath_core::analysis::templates::{Catalog, reachable};
 use glidepath_core::snapshot::{AnalysisSnapshot, ExperimentSnapshot, Failure, RolloutSnapshot, Settings};
 use glidepath_core::traffic::{RouterKind, RouterObservation};
+use glidepath_traffic::{ObjectRef, Seen};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,9 +25,9 @@ use tokio::time::Instant;
 use crate::cache::Caches;
 use crate::measure::Measurer;
 use crate::object::{ObjectKey, Stored};
-use crate::references::{self, Reference};
+use crate::references;
 use crate::resource::{Kind, collection};
-use crate::routers::{RouterObject, Routers};
+use crate::routers;
 use crate::server::{ApiServer, RequestError};
 use crate::watch::encode;
 
@@ -152,7 +153,6 @@ pub struct Gatherer {
     pub(crate) caches: Arc<Caches>,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
-    pub(crate) routers: Arc<dyn Routers>,
     pub(crate) versions: Mutex<HashMap<Kind, String>>,
     secrets: Mutex<HashMap<(String, String), ReadSecret>>,
 }
@@ -160,15 +160,9 @@ pub struct Gatherer {
 impl Gatherer {
     /// A gatherer over the caches of `server`.
     #[must_use]
-    pub fn new(
-        server: ApiServer,
-        caches: Arc<Caches>,
-        clock: Clock,
-        settings: Settings,
-        routers: Arc<dyn Routers>,
-    ) -> Self {
+    pub fn new(server: ApiServer, caches: Arc<Caches>, clock: Clock, settings: Settings) -> Self {
         let (versions, secrets) = (Mutex::default(), Mutex::default());
-        Self { server, caches, clock, settings, routers, versions, secrets }
+        Self { server, caches, clock, settings, versions, secrets }
     }
 
     /// The version in which a kind is used.
@@ -330,24 +324,21 @@ impl Gatherer {
         rollout: &Rollout,
     ) -> Result<Vec<RouterObservation>, GatherError> {
         let mut observed = Vec::new();
-        for (router, objects) in self.routers.routers(rollout) {
+        for (router, objects) in glidepath_traffic::routers(rollout) {
             let objects = self.router_documents(view, objects)?;
-            observed.push(self.routers.read(&router, rollout, &objects));
+            observed.push(glidepath_traffic::read(&router, rollout, &objects));
         }
         Ok(observed)
     }
 
-    fn router_documents(
-        &self,
-        view: &View<'_>,
-        objects: Vec<Reference>,
-    ) -> Result<Vec<RouterObject>, GatherError> {
+    fn router_documents(&self, view: &View<'_>, objects: Vec<ObjectRef>) -> Result<Vec<Seen>, GatherError> {
         let mut documents = Vec::new();
         for object in objects {
-            if !self.caches.is_synced(object.kind) {
-                return Err(GatherError::NotSynced(object.kind.plural()));
+            let reference = routers::reference(&object);
+            if !self.caches.is_synced(reference.kind) {
+                return Err(GatherError::NotSynced(reference.kind.plural()));
             }
-            let document: Option<Value> = view.decode(object.kind, &object.key)?;
+            let document: Option<Value> = view.decode(reference.kind, &reference.key)?;
             documents.push((object, document));
         }
         Ok(documents)
@@ -359,10 +350,9 @@ impl Gatherer {
         rollout: &Rollout,
         router: &RouterKind,
         overlay: &Overlay,
-    ) -> Result<Vec<RouterObject>, GatherError> {
+    ) -> Result<Vec<Seen>, GatherError> {
         let view = View { caches: &self.caches, overlay };
-        let objects = self.routers.routers(rollout).into_iter().find(|(kind, _)| kind == router);
-        self.router_documents(&view, objects.map(|(_, objects)| objects).unwrap_or_default())
+        self.router_documents(&view, routers::objects_of(rollout, router))
     }
 
     async fn fetch_pods(&self, rollout: &Rollout, sets: &[ReplicaSet]) -> Result<Vec<Pod>, GatherError> {

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use glidepath_api::{
-    AnalysisTemplateRef, Experiment, IstioVirtualService, Rollout, RolloutAnalysis, RolloutTrafficRouting,
-};
+use glidepath_api::{AnalysisTemplateRef, Experiment, Rollout, RolloutAnalysis};
 
 use crate::object::ObjectKey;
 use crate::queue::WorkKey;
 use crate::resource::Kind;
+use crate::routers;
 
 /// An object named by another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,9 +18,6 @@ pub struct Reference {
     /// Its namespace and name.
     pub key: ObjectKey,
 }
-
-/// Name of the Gateway API plugin in `trafficRouting.plugins`, which this controller drives itself.
-pub const GATEWAY_API_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
 /// Names of the Services a Rollout refers to.
 #[must_use]
@@ -86,50 +82,10 @@ pub fn experiment_templates(experiment: &Experiment) -> Vec<AnalysisTemplateRef>
 /// The routers' objects a Rollout refers to, as far as this controller can drive them.
 #[must_use]
 pub fn router_objects(rollout: &Rollout) -> Vec<Reference> {
-    let routing = rollout.spec.strategy.canary.as_ref().and_then(|canary| canary.traffic_routing.as_ref());
-    let Some(routing) = routing else { return Vec::new() };
-    let namespace = rollout.metadata.namespace.as_str();
-    let mut found = istio_objects(routing, namespace);
-    if let Some(config) = routing.plugins.get(GATEWAY_API_PLUGIN) {
-        found.extend(gateway_objects(config, namespace));
-    }
-    found
-}
-
-fn istio_objects(routing: &RolloutTrafficRouting, namespace: &str) -> Vec<Reference> {
-    let Some(istio) = &routing.istio else { return Vec::new() };
-    let services = istio.virtual_service.iter().chain(&istio.virtual_services);
-    let mut found: Vec<Reference> = services
-        .map(|service: &IstioVirtualService| {
-            // `name.namespace` names another namespace's object.
-            let (name, namespace) = service.name.split_once('.').unwrap_or((&service.name, namespace));
-            Reference { kind: Kind::VirtualService, key: ObjectKey::new(namespace, name) }
-        })
-        .collect();
-    if let Some(rule) = &istio.destination_rule {
-        found.push(Reference { kind: Kind::DestinationRule, key: ObjectKey::new(namespace, &rule.name) });
-    }
-    found
-}
-
-fn gateway_objects(config: &serde_json::Value, own_namespace: &str) -> Vec<Reference> {
-    const LISTS: [(Kind, &str, &str); 4] = [
-        (Kind::HttpRoute, "httpRoute", "httpRoutes"),
-        (Kind::GrpcRoute, "grpcRoute", "grpcRoutes"),
-        (Kind::TcpRoute, "tcpRoute", "tcpRoutes"),
-        (Kind::TlsRoute, "tlsRoute", "tlsRoutes"),
-    ];
-    let text = |field: &str| config.get(field).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let namespace = if text("namespace").is_empty() { own_namespace } else { text("namespace") };
-    let mut found = Vec::new();
-    for (kind, single, list) in LISTS {
-        let listed = config.get(list).and_then(serde_json::Value::as_array);
-        let names = listed.into_iter().flatten().filter_map(|route| route.get("name")?.as_str());
-        for name in std::iter::once(text(single)).chain(names).filter(|name| !name.is_empty()) {
-            found.push(Reference { kind, key: ObjectKey::new(namespace, name) });
-        }
-    }
-    found
+    glidepath_traffic::routers(rollout)
+        .iter()
+        .flat_map(|(_, objects)| objects.iter().map(routers::reference))
+        .collect()
 }
 
 /// Who refers to what, so that a change of the one wakes the other.

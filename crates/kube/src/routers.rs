@@ -1,31 +1,35 @@
-//! Where the shell meets the routers: which objects they look at, how these are read and rendered.
+//! Where the shell meets the routers: their kinds of objects among the kinds it follows.
 
 use glidepath_api::Rollout;
-use glidepath_core::traffic::{RouterKind, RouterObservation, WantedTraffic};
-use serde_json::Value;
+use glidepath_core::traffic::RouterKind;
+use glidepath_traffic::{ObjectKind, ObjectRef};
 
+use crate::object::ObjectKey;
 use crate::references::Reference;
+use crate::resource::Kind;
 
-/// A router's object: which one, and the document if it exists.
-pub type RouterObject = (Reference, Option<Value>);
+/// The followed kind that a router's kind is.
+#[must_use]
+pub const fn followed(kind: ObjectKind) -> Kind {
+    match kind {
+        ObjectKind::VirtualService => Kind::VirtualService,
+        ObjectKind::DestinationRule => Kind::DestinationRule,
+        ObjectKind::HttpRoute => Kind::HttpRoute,
+        ObjectKind::GrpcRoute => Kind::GrpcRoute,
+        ObjectKind::TcpRoute => Kind::TcpRoute,
+        ObjectKind::TlsRoute => Kind::TlsRoute,
+    }
+}
 
-/// The traffic routers, as pure functions of the objects they own.
-pub trait Routers: Send + Sync {
-    /// The routers of a Rollout in the order in which they are driven, each with its objects.
-    fn routers(&self, rollout: &Rollout) -> Vec<(RouterKind, Vec<Reference>)>;
+/// A router's object as a reference to something followed.
+#[must_use]
+pub fn reference(object: &ObjectRef) -> Reference {
+    Reference { kind: followed(object.kind), key: ObjectKey::new(&object.namespace, &object.name) }
+}
 
-    /// What a router's objects carry.
-    fn read(&self, kind: &RouterKind, rollout: &Rollout, objects: &[RouterObject]) -> RouterObservation;
-
-    /// The objects with the wanted traffic rendered onto them, those that do not change left out.
-    ///
-    /// # Errors
-    /// What makes the objects unusable, in words for a person.
-    fn render(
-        &self,
-        kind: &RouterKind,
-        rollout: &Rollout,
-        objects: &[RouterObject],
-        wanted: &WantedTraffic,
-    ) -> Result<Vec<(Reference, Value)>, String>;
+/// The objects that one router of a Rollout looks at.
+#[must_use]
+pub fn objects_of(rollout: &Rollout, router: &RouterKind) -> Vec<ObjectRef> {
+    let routers = glidepath_traffic::routers(rollout);
+    routers.into_iter().find(|(kind, _)| kind == router).map(|(_, objects)| objects).unwrap_or_default()
 }

@@ -27,7 +27,6 @@ use crate::queue::{Controller, Queue};
 use crate::record::DecisionRecord;
 use crate::references::ReferenceIndex;
 use crate::resource::Kind;
-use crate::routers::Routers;
 use crate::server::{ApiServer, Fence, RequestError};
 use crate::shell::Shell;
 use crate::watch::{Followed, watch_kind};
@@ -53,6 +52,16 @@ pub struct Decisions {
     pub experiment: Arc<dyn Fn(&ExperimentSnapshot) -> Plan + Send + Sync>,
 }
 
+impl Default for Decisions {
+    fn default() -> Self {
+        Self {
+            rollout: Arc::new(glidepath_core::rollout::decide),
+            analysis: Arc::new(glidepath_core::analysis::decide),
+            experiment: Arc::new(|_| Plan::default()),
+        }
+    }
+}
+
 /// Settings of one controller process.
 #[derive(Clone)]
 pub struct Options {
@@ -74,8 +83,6 @@ pub struct Options {
     pub istio_version: String,
     /// The decisions.
     pub decisions: Decisions,
-    /// The traffic routers.
-    pub routers: Arc<dyn Routers>,
     /// The only controller to run, if not all (O-482).
     pub only: Option<Controller>,
     /// Sees every decision.
@@ -155,13 +162,7 @@ fn build_shell(
         deleted: Mutex::default(),
         progress: tokio::sync::Notify::new(),
     });
-    let gatherer = Gatherer::new(
-        server.clone(),
-        Arc::clone(&caches),
-        clock,
-        options.settings.clone(),
-        Arc::clone(&options.routers),
-    );
+    let gatherer = Gatherer::new(server.clone(), Arc::clone(&caches), clock, options.settings.clone());
     Shell {
         server,
         caches,

@@ -6,14 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use glidepath_api::Rollout;
 use glidepath_clock::Clock;
 use glidepath_core::plan::{Action, Event, EventType, Plan};
 use glidepath_core::snapshot::{RolloutSnapshot, Settings};
-use glidepath_core::traffic::{RouterKind, RouterObservation, WantedTraffic};
 use glidepath_kube::lease::LeaseOptions;
-use glidepath_kube::references::Reference;
-use glidepath_kube::routers::{RouterObject, Routers};
 use glidepath_kube::{Decisions, Options, RunError, run};
 use glidepath_metrics::{HttpRequest, HttpResponse, SendError, Sender};
 use glidepath_sandbox::{AuditEntry, Fault, Faults, Sandbox};
@@ -23,28 +19,6 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 const CONTROLLER: &str = "controller";
-
-struct NoRouters;
-
-impl Routers for NoRouters {
-    fn routers(&self, _: &Rollout) -> Vec<(RouterKind, Vec<Reference>)> {
-        Vec::new()
-    }
-
-    fn read(&self, _: &RouterKind, _: &Rollout, _: &[RouterObject]) -> RouterObservation {
-        unreachable!("no router is ever named")
-    }
-
-    fn render(
-        &self,
-        _: &RouterKind,
-        _: &Rollout,
-        _: &[RouterObject],
-        _: &WantedTraffic,
-    ) -> Result<Vec<(Reference, Value)>, String> {
-        unreachable!("no router is ever named")
-    }
-}
 
 struct NoMetrics;
 
@@ -74,7 +48,6 @@ fn options(decisions: Decisions) -> Options {
         health_address: None,
         istio_version: String::new(),
         decisions,
-        routers: Arc::new(NoRouters),
         only: None,
         on_decision: None,
     }
