@@ -185,8 +185,8 @@ mod tests {
                 "VirtualService n/a",
                 "VirtualService other/b",
                 "DestinationRule n/d",
-                "HTTPRoute gw/h",
-                "HTTPRoute gw/i"
+                "HTTPRoute gw/i",
+                "HTTPRoute gw/h"
             ]
         );
     }
