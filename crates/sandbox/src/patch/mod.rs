@@ -1,5 +1,7 @@
 //! PATCH in its forms: JSON patch, merge patch, strategic merge patch.
 
+mod strategic;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,6 +14,7 @@ use crate::plane::Plane;
 use crate::read::lens;
 use crate::refusal::{Refusal, Reply};
 use crate::store::Stored;
+use crate::types;
 use crate::write::{Part, check_named, replace_object};
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -26,6 +29,7 @@ const OPERATIONS_LIMIT: usize = 10_000;
 enum Patch {
     Json(json_patch::Patch),
     Merge(Value),
+    Strategic(Value),
 }
 
 /// PATCH of an object or of its status.
@@ -69,6 +73,7 @@ fn parse(call: &Call, target: &Target) -> Reply<Patch> {
             Ok(Patch::Json(patch))
         }
         MERGE_PATCH => Ok(Patch::Merge(decode::json(&call.body)?)),
+        STRATEGIC_PATCH if !target.resource.is_custom() => Ok(Patch::Strategic(decode::json(&call.body)?)),
         _ if target.resource.is_custom() => {
             Err(Refusal::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY_PATCH]))
         }
@@ -94,6 +99,10 @@ fn patched(patch: &Patch, target: &Target, current: &Arc<Stored>) -> Reply<Value
                 ));
             }
             json_patch::merge(&mut object, patch);
+        }
+        Patch::Strategic(patch) => {
+            let kind = types::of_kind(&target.api_version(), &target.resource.kind);
+            strategic::apply(&mut object, patch, kind).map_err(Refusal::bad_request)?;
         }
     }
     if !object.is_object() || document::text(&object, "/kind").is_empty() {
