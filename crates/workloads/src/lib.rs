@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::cache::Hub;
 use crate::controllers::{
-    Context, endpoint_slice, garbage, job, namespace, replica_set, scheduler, service_account,
+    Context, deployment, endpoint_slice, garbage, job, namespace, replica_set, scheduler, service_account,
 };
 use crate::kubelet::node::NodeConfig;
 use crate::kubelet::process::{ProcessConfig, Registry};
@@ -45,6 +45,8 @@ use crate::kubelet::{model, node, process};
 pub enum Controller {
     /// ReplicaSets make pods.
     ReplicaSet,
+    /// Deployments roll ReplicaSets.
+    Deployment,
     /// Jobs run pods to completion.
     Job,
     /// Services get endpoints.
@@ -61,8 +63,9 @@ pub enum Controller {
 
 impl Controller {
     /// Every controller.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ReplicaSet,
+        Self::Deployment,
         Self::Job,
         Self::EndpointSlice,
         Self::Garbage,
@@ -139,6 +142,7 @@ impl Builder {
             let context = context.clone();
             match controller {
                 Controller::ReplicaSet => tasks.spawn(replica_set::run(context)),
+                Controller::Deployment => tasks.spawn(deployment::run(context)),
                 Controller::Job => tasks.spawn(job::run(context)),
                 Controller::EndpointSlice => tasks.spawn(endpoint_slice::run(context)),
                 Controller::Garbage => tasks.spawn(garbage::run(context)),

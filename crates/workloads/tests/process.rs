@@ -232,10 +232,10 @@ async fn crashes_missing_images_and_bad_commands_show_as_on_a_real_node() {
         .await;
     for (name, reason) in [
         ("image", "ErrImagePull"),
-        ("crash", "CrashLoopBackOff"),
-        ("image", "ImagePullBackOff"),
         ("command", "RunContainerError"),
+        ("crash", "CrashLoopBackOff"),
         ("config", "CreateContainerConfigError"),
+        ("image", "ImagePullBackOff"),
     ] {
         let waits = || async {
             let pod = world.pod(name).await;

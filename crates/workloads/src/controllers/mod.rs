@@ -1,6 +1,7 @@
 //! The workload controllers. Each is a pure `plan_…` function over cached objects and a thin loop that
 //! gathers, plans and applies.
 
+pub mod deployment;
 pub mod endpoint_slice;
 pub mod garbage;
 pub mod job;

@@ -256,12 +256,12 @@ impl Supervisor {
             tokio::join!(
                 async {
                     if let Some(stdout) = stdout {
-                        pump(stdout, &log, &clock).await
+                        pump(stdout, &log, &clock).await;
                     }
                 },
                 async {
                     if let Some(stderr) = stderr {
-                        pump(stderr, &log, &clock).await
+                        pump(stderr, &log, &clock).await;
                     }
                 },
             );
@@ -295,7 +295,7 @@ impl Supervisor {
                 }
                 None => {
                     board.update(self.index, |seen| seen.ready = self.role != Role::Init);
-                    pending().await
+                    pending::<()>().await;
                 }
             }
         };
