@@ -1,5 +1,6 @@
 //! Expressions with the answers Go gave: every recorded row must agree.
 
+#![expect(clippy::unwrap_used, reason = "a corpus row that is not what it says fails the test")]
 #![expect(clippy::print_stderr, reason = "a skipped file and the tally are said aloud")]
 
 use std::collections::BTreeMap;
