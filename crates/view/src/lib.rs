@@ -1,6 +1,6 @@
 //! Object trees as rows: what both the terminal and a page show.
 //!
-//! [`info`] turns objects into a tree of facts, [`rows`] turns the tree into rows, [`screen`] turns rows into
+//! [`tree`] turns objects into a tree of facts ([`info`]), [`rows`] turns the tree into rows, [`screen`] turns rows into
 //! text. [`list`] holds the one-line-per-object tables. Everything is pure; `now` is handed in.
 
 pub mod glyphs;
@@ -12,6 +12,7 @@ pub mod pods;
 pub mod rows;
 pub mod screen;
 mod table;
+pub mod tree;
 
 pub use info::{Cluster, ExperimentInfo, RolloutInfo};
 pub use paint::Paint;

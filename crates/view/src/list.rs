@@ -4,10 +4,10 @@ use glidepath_api::{AnalysisPhase, Experiment, Rollout};
 use glidepath_gocompat::{duration, time::human_duration};
 use jiff::Timestamp;
 
-use crate::info::{set_weight, step_text};
 use crate::phase::displayed_phase;
 use crate::rows::human_age;
 use crate::table::render_table;
+use crate::tree::{set_weight, step_text};
 
 /// Which columns stand before the object's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
