@@ -11,6 +11,7 @@
 //! `experiment::decide` are the three entrances; each plans and then passes the [`guard`].
 
 pub mod analysis;
+pub mod experiment;
 pub mod guard;
 pub mod plan;
 pub mod rollout;

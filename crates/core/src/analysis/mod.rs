@@ -20,8 +20,10 @@ pub mod substitution;
 pub mod templates;
 mod validation;
 
+pub(crate) use patch::status_patch;
 pub use redaction::redact;
 pub use run::decide;
+pub(crate) use schedule::after;
 pub use validation::provider_names;
 
 #[cfg(test)]
