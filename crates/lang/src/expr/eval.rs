@@ -10,6 +10,7 @@ use super::ast::{BinaryOperator as Op, Member, Node, NodeKind, UnaryOperator};
 use super::error::EvalError;
 use super::functions;
 use super::operators::{self, budget_exceeded, to_integer};
+use super::times;
 use super::types::GoType;
 use super::value::{Map, Value};
 use crate::re2;
@@ -325,7 +326,7 @@ impl<'a> Evaluator<'a> {
         }
         let result = match self.eval(callee)? {
             Value::Function(function) => functions::call(function, &values, self.result),
-            Value::Method(method) => functions::call_method(&method.0, &method.1, &values),
+            Value::Method(method) => times::call_method(&method.0, &method.1, &values),
             Value::Nil => Err("invalid operation: cannot call nil".to_owned()),
             other => {
                 Err(format!("invalid operation: cannot call non-function of type {}", other.type_name()))

@@ -14,6 +14,7 @@ mod fold;
 mod functions;
 mod operators;
 mod parser;
+mod times;
 mod token;
 mod types;
 mod value;
