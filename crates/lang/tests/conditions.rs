@@ -172,8 +172,12 @@ fn query_times_are_times_a261_e83_e84() {
     let time = |text: &str| evaluate_time(text, now).map(|time| time.timestamp().to_string());
     assert_eq!(time("now() - duration(\"1h\")").as_deref(), Ok("2024-05-06T06:08:09Z"));
     assert_eq!(time("date(\"2023-08-14\")").as_deref(), Ok("2023-08-14T00:00:00Z"));
+    let zoned = "date(\"2023-08-14 00:00:00\", \"2006-01-02 15:04:05\", \"Europe/Zurich\")";
+    assert_eq!(time(zoned).as_deref(), Ok("2023-08-13T22:00:00Z"));
+    assert_eq!(time("now(timezone('Asia/Tokyo'))").as_deref(), Ok("2024-05-06T07:08:09Z"));
     for (text, want) in [
         ("", "unexpected token EOF"),
+        ("timezone('Nowhere/None').String() == '' ? now() : now()", "unknown time zone Nowhere/None"),
         ("duration(\"1h\")", "expected time.Time, but got time.Duration"),
         ("now() - \"1h\"", "invalid operation: - (mismatched types time.Time and string)"),
         ("result", "unknown name result"),
