@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod controller;
+mod demo;
+mod ground;
+mod sandbox;
+mod terminal;
 
 /// Progressive delivery for Kubernetes.
 #[derive(Parser)]
@@ -18,11 +22,20 @@ struct Program {
 enum Command {
     /// Run the controllers against a cluster.
     Controller(Box<controller::Flags>),
+    /// Serve an embedded control plane that kubectl can use: a cluster without a cluster.
+    Sandbox(sandbox::Flags),
+    /// The web service of the demo, settings from the environment.
+    #[command(hide = true)]
+    DemoWeb,
 }
 
 fn main() -> ExitCode {
     match Program::try_parse_from(arguments()) {
-        Ok(Program { command: Command::Controller(flags) }) => controller::run(*flags),
+        Ok(Program { command }) => match command {
+            Command::Controller(flags) => controller::run(*flags),
+            Command::Sandbox(flags) => sandbox::run(flags),
+            Command::DemoWeb => demo::run_web(),
+        },
         Err(error) => {
             let failed = error.use_stderr();
             // There is nowhere left to say that even this could not be printed.
