@@ -22,6 +22,10 @@ pub(crate) fn from_stored(resource: &Resource, version: usize, mut object: Value
         _ => {}
     }
     as_map(&mut object).insert("apiVersion".into(), json!(wanted));
+    if let Some(kind) = resource.built_in.and_then(|_| crate::types::of_kind(&wanted, &resource.kind)) {
+        // Stored objects fit their types in every version, so this cannot fail.
+        let _ = crate::types::decode(kind, &mut object, "");
+    }
     object
 }
 

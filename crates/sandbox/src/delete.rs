@@ -44,7 +44,7 @@ impl DeleteOptions {
     pub fn parse(call: &Call) -> Reply<Self> {
         let mut options = Self::default();
         if !call.body.is_empty() {
-            let body = decode::object(call)?;
+            let body = decode::object(call, "DeleteOptions")?;
             options.grace_seconds = body.get("gracePeriodSeconds").and_then(Value::as_i64);
             let owned = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
             options.uid = owned("/preconditions/uid");
@@ -76,7 +76,7 @@ impl DeleteOptions {
                 &[Cause::unsupported(
                     "propagationPolicy",
                     &json!(other),
-                    &["Background".into(), "Foreground".into(), "Orphan".into(), "nil".into()],
+                    &["Foreground".into(), "Background".into(), "Orphan".into(), "nil".into()],
                 )],
             )),
         }
@@ -170,6 +170,13 @@ pub(crate) fn delete_object(
         return Ok((stored, false));
     }
     let key = target.key();
+    if was_deleting && object != old {
+        // The shortened grace is an event of its own.
+        let stored = contents.put(&resource.table, object);
+        contents.remove(&resource.table, &key);
+        plane.after_write(contents, resource, None, key.name());
+        return Ok((stored, true));
+    }
     let last = contents.remove(&resource.table, &key).unwrap_or(current);
     plane.after_write(contents, resource, None, key.name());
     Ok((last, true))
@@ -178,7 +185,8 @@ pub(crate) fn delete_object(
 fn check_preconditions(target: &Target, old: &Value, options: &DeleteOptions) -> Reply<()> {
     let refuse = |what: &str, wanted: &str, meta: &str, actual: &str| {
         Err(Refusal::conflict(
-            &target.resource.subject(),
+            // Here the real server names the kind.
+            &Subject { plural: &target.resource.kind, ..target.resource.subject() },
             &target.name,
             &format!(
                 "the {what} in the precondition ({wanted}) does not match the {meta} in record ({actual}). The object might have been deleted and then recreated"

@@ -138,7 +138,7 @@ pub(crate) const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { group: "authorization.k8s.io", plural: "selfsubjectrulesreviews", singular: "selfsubjectrulesreview", kind: "SelfSubjectRulesReview", review: true, ..CLUSTER },
     BuiltIn { group: "authorization.k8s.io", plural: "subjectaccessreviews", singular: "subjectaccessreview", kind: "SubjectAccessReview", review: true, ..CLUSTER },
 
-    BuiltIn { group: "autoscaling", versions: &["v2", "v1"], plural: "horizontalpodautoscalers", singular: "horizontalpodautoscaler", kind: "HorizontalPodAutoscaler", short_names: &["hpa"], in_all: true, status: true, generation: true, ..PLAIN },
+    BuiltIn { group: "autoscaling", versions: &["v2", "v1"], plural: "horizontalpodautoscalers", singular: "horizontalpodautoscaler", kind: "HorizontalPodAutoscaler", short_names: &["hpa"], in_all: true, status: true, ..PLAIN },
 
     BuiltIn { group: "batch", plural: "cronjobs", singular: "cronjob", kind: "CronJob", short_names: &["cj"], in_all: true, status: true, generation: true, ..PLAIN },
     BuiltIn { group: "batch", plural: "jobs", singular: "job", kind: "Job", in_all: true, status: true, generation: true, selectable: &["status.successful"], ..PLAIN },

@@ -17,7 +17,7 @@ use crate::write::finish_update;
 /// POST of `/binding`: puts the pod on a node.
 pub(crate) fn bind(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
     let options = WriteOptions::parse(call)?;
-    let binding = decode::object(call)?;
+    let binding = decode::object(call, "Binding")?;
     let node = document::text(&binding, "/target/name").to_owned();
     let mut contents = plane.store.lock();
     let current = contents.get(&target.resource.table, &target.key()).ok_or_else(|| target.not_found())?;
@@ -53,7 +53,7 @@ fn set_scheduled(plane: &Plane, object: &mut Value) {
 
 /// POST of `/eviction`: a deletion that disruption budgets may refuse.
 pub(crate) fn evict(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
-    let mut eviction = decode::object(call)?;
+    let mut eviction = decode::object(call, "Eviction")?;
     let options = document::as_map(&mut eviction).remove("deleteOptions").unwrap_or(json!({}));
     let options_call = Call {
         method: call.method.clone(),

@@ -32,7 +32,6 @@ pub(crate) fn parse_selector(call: &Call, target: &Target) -> Reply<Selector> {
         call.query.get("fieldSelector"),
         target.resource.selectable(),
         &target.api_version(),
-        &target.resource.kind,
     )
 }
 
@@ -52,15 +51,9 @@ pub(crate) fn parse_version(text: &str) -> Reply<Option<u64>> {
     match text {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| {
-            Refusal::invalid(
-                &Subject { group: "meta.k8s.io", plural: "", kind: "ListOptions" },
-                "",
-                &[Cause::invalid(
-                    "resourceVersion",
-                    &json!(text),
-                    format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-                )],
-            )
+            Refusal::bad_request(format!(
+                "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+            ))
         }),
     }
 }
@@ -84,7 +77,9 @@ impl PageToken {
     }
 
     fn decode(text: &str) -> Reply<Self> {
-        let wrong = |why: &str| Refusal::bad_request(format!("continue key is not valid: {why}"));
+        let wrong = |why: &str| {
+            Refusal::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
         let bytes =
             URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| wrong(&error.to_string()))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;

@@ -88,6 +88,8 @@ struct Inner {
     retry_after_seconds: Option<u32>,
     /// Some answers of the real server are no Status at all (`404 page not found`).
     plain_text: bool,
+    /// `details` is there although nothing is known.
+    empty_details: bool,
 }
 
 /// Names a resource inside a refusal: plural, group and kind.
@@ -114,6 +116,7 @@ impl Refusal {
             next_page: None,
             retry_after_seconds: None,
             plain_text: false,
+            empty_details: false,
         }))
     }
 
@@ -171,6 +174,34 @@ impl Refusal {
     pub fn with_uid(mut self, uid: &str) -> Self {
         self.0.details.insert("uid".into(), json!(uid));
         self
+    }
+
+    /// 404 for a part of an object that its kind does not have.
+    pub fn no_such_part() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource").with_empty_details()
+    }
+
+    fn with_empty_details(mut self) -> Self {
+        self.0.empty_details = true;
+        self
+    }
+
+    /// 422 for a JSON patch that does not fit the object.
+    pub fn patch_does_not_apply() -> Self {
+        Self::new(422, "Invalid", "the server rejected our request due to an error in our request")
+            .with_empty_details()
+    }
+
+    /// 422 for a patch whose result cannot be read as its kind. `shown` is the patch or its result.
+    pub fn patch_does_not_decode(shown: &str, why: &str) -> Self {
+        let cause = Cause::invalid("patch", &json!(shown), why);
+        let message = format!(" \"\" is invalid: patch: {}", cause.message);
+        Self::new(422, "Invalid", message).with_causes(&[cause])
+    }
+
+    /// 500 as an error without a reason of its own becomes one.
+    pub fn plain_error(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
     }
 
     /// The plain-text answer for a path nothing serves.
@@ -237,6 +268,7 @@ impl Refusal {
 
     pub fn method_not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .with_empty_details()
     }
 
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
@@ -287,9 +319,13 @@ impl Refusal {
         }
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
-            "message": inner.message, "reason": inner.reason, "code": inner.code,
+            "message": inner.message, "code": inner.code,
         });
-        if !inner.details.is_empty() {
+        // Plain Go errors become a Status without a reason.
+        if !inner.reason.is_empty() {
+            status["reason"] = json!(inner.reason);
+        }
+        if !inner.details.is_empty() || inner.empty_details {
             status["details"] = Value::Object(inner.details.clone());
         }
         status

@@ -40,22 +40,15 @@ pub(crate) fn serve(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
 /// The Scale that the client wants.
 fn wanted_scale(call: &Call, mut scale: Value) -> Reply<Value> {
     if call.method == http::Method::PUT {
-        return decode::object(call);
+        return decode::object(call, "Scale");
     }
     match call.content_type() {
         "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-            json_patch::merge(&mut scale, &decode::json(&call.body)?);
+            json_patch::merge(&mut scale, &decode::patch(&call.body)?);
         }
         "application/json-patch+json" => {
-            let patch: json_patch::Patch = serde_json::from_slice(&call.body)
-                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-            json_patch::patch(&mut scale, &patch).map_err(|error| {
-                Refusal::new(
-                    422,
-                    "Invalid",
-                    format!("the server rejected our request due to an error in our request: {error}"),
-                )
-            })?;
+            let patch: json_patch::Patch = decode::patch(&call.body)?;
+            json_patch::patch(&mut scale, &patch).map_err(|_| Refusal::patch_does_not_apply())?;
         }
         _ => {
             return Err(Refusal::unsupported_media_type(&[
@@ -72,6 +65,10 @@ fn check(target: &Target, old: &Value, wanted: &Value) -> Reply<()> {
     let given = document::text(wanted, "/metadata/resourceVersion");
     if !given.is_empty() && given != document::text(old, "/metadata/resourceVersion") {
         return Err(Refusal::stale(&target.resource.subject(), &target.name));
+    }
+    if target.resource.is_custom() {
+        // The object's own schema has the last word.
+        return Ok(());
     }
     let subject = crate::refusal::Subject { group: "autoscaling", plural: "scales", kind: "Scale" };
     match wanted.pointer("/spec/replicas") {

@@ -42,19 +42,9 @@ enum Field {
 }
 
 impl Selector {
-    /// Parses both parameters. `selectable` are the resource's own fields; `kind` and `api_version`
-    /// go into the message for a field that is not among them.
-    pub fn parse(
-        labels: &str,
-        fields: &str,
-        selectable: &[&str],
-        api_version: &str,
-        kind: &str,
-    ) -> Reply<Self> {
-        Ok(Self {
-            labels: parse_labels(labels)?,
-            fields: parse_fields(fields, selectable, api_version, kind)?,
-        })
+    /// Parses both parameters. `selectable` are the resource's own fields.
+    pub fn parse(labels: &str, fields: &str, selectable: &[&str], api_version: &str) -> Reply<Self> {
+        Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, selectable, api_version)? })
     }
 
     pub fn is_everything(&self) -> bool {
@@ -106,9 +96,16 @@ impl FieldTerm {
 
 fn parse_labels(text: &str) -> Reply<Vec<LabelTerm>> {
     let unreadable = || {
-        Refusal::bad_request(format!(
-            "unable to parse requirement: found {text:?}, expected a label selector"
-        ))
+        // The real parser names the token it stumbled over; the second word is the usual one.
+        match text.split_whitespace().nth(1) {
+            Some(word) => Refusal::bad_request(format!(
+                "unable to parse requirement: found '{word}', expected: in, notin, =, ==, !=, gt, lt"
+            )),
+            None => Refusal::bad_request(format!(
+                "unable to parse requirement: found '{}', expected: identifier",
+                text.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).chars().next().unwrap_or(' ')
+            )),
+        }
     };
     let mut terms = Vec::new();
     for piece in split_outside_parentheses(text) {
@@ -178,7 +175,7 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
     pieces
 }
 
-fn parse_fields(text: &str, selectable: &[&str], api_version: &str, kind: &str) -> Reply<Vec<FieldTerm>> {
+fn parse_fields(text: &str, selectable: &[&str], api_version: &str) -> Reply<Vec<FieldTerm>> {
     let mut terms = Vec::new();
     for piece in text.split(',').filter(|piece| !piece.is_empty()) {
         let (path, value, equal) = if let Some((path, value)) = piece.split_once("!=") {
@@ -187,7 +184,7 @@ fn parse_fields(text: &str, selectable: &[&str], api_version: &str, kind: &str) 
             (path, value, true)
         } else {
             return Err(Refusal::bad_request(format!(
-                "Unable to find {api_version:?} that match label selector \"\", field selector {text:?}: invalid selector: '{text}'; can't understand '{piece}'"
+                "invalid selector: '{text}'; can't understand '{piece}'"
             )));
         };
         let field = match path {
@@ -196,20 +193,15 @@ fn parse_fields(text: &str, selectable: &[&str], api_version: &str, kind: &str) 
             path => match selectable.iter().position(|one| *one == path) {
                 Some(index) => Field::At(index),
                 None => {
-                    let why = if selectable.is_empty()
-                        && api_version.contains('/')
-                        && !is_builtin(api_version)
-                    {
-                        format!("field label not supported: {path}")
-                    } else {
+                    // Kinds with fields of their own have other words than those without.
+                    let plain = selectable.is_empty() && is_builtin(api_version);
+                    return Err(Refusal::bad_request(if plain {
                         format!(
                             "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                         )
-                    };
-                    return Err(Refusal::bad_request(format!(
-                        "Unable to find {:?} that match label selector \"\", field selector {text:?}: {why}",
-                        group_version_kind(api_version, kind)
-                    )));
+                    } else {
+                        format!("field label not supported: {path}")
+                    }));
                 }
             },
         };
@@ -221,12 +213,6 @@ fn parse_fields(text: &str, selectable: &[&str], api_version: &str, kind: &str) 
 fn is_builtin(api_version: &str) -> bool {
     let group = api_version.split('/').next().unwrap_or_default();
     crate::kinds::BUILT_IN.iter().any(|kind| kind.group == group)
-}
-
-/// `apps/v1, Kind=Deployment`, as Go prints a group version kind.
-fn group_version_kind(api_version: &str, kind: &str) -> String {
-    let prefix = if api_version.contains('/') { "" } else { "/" };
-    format!("{prefix}{api_version}, Kind={kind}")
 }
 
 /// Whether a `LabelSelector` (`matchLabels`, `matchExpressions`) selects these labels. A missing
@@ -248,7 +234,7 @@ mod tests {
 
     fn matches(labels: &str, object: serde_json::Value) -> bool {
         let stored = Stored::from_object(&json!({ "metadata": { "name": "a", "labels": object } }), 1, &[]);
-        Selector::parse(labels, "", &[], "v1", "Pod").unwrap().matches(&stored)
+        Selector::parse(labels, "", &[], "v1").unwrap().matches(&stored)
     }
 
     #[test]
@@ -270,13 +256,13 @@ mod tests {
             assert_eq!(matches(selector, json!({ "app": "web", "n": "4" })), expected, "{selector}");
         }
         for wrong in ["app in web", "a b", "=x", "app in (", "app=(x)"] {
-            assert!(Selector::parse(wrong, "", &[], "v1", "Pod").is_err(), "{wrong}");
+            assert!(Selector::parse(wrong, "", &[], "v1").is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_custom_resource_selects_on_name_and_namespace_only() {
-        let refusal = Selector::parse("", "spec.x=1", &[], "argoproj.io/v1alpha1", "Rollout").unwrap_err();
+        let refusal = Selector::parse("", "spec.x=1", &[], "argoproj.io/v1alpha1").unwrap_err();
         assert_eq!(refusal.code(), 400);
         assert!(refusal.to_string().contains("field label not supported: spec.x"), "{refusal}");
     }

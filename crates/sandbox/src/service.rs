@@ -256,20 +256,22 @@ async fn on_special(plane: &Arc<Plane>, call: &Call, target: &Target, sub: &str)
             tokens::issue(plane, call, target)
         }
         ("binding" | "eviction" | "log", _) if pod => Err(Refusal::method_not_allowed()),
-        _ => Err(Refusal::no_such_path()),
+        _ if target.resource.is_custom() => Err(target.not_found()),
+        _ => Err(Refusal::no_such_part()),
     }
 }
 
 fn on_collection(plane: &Arc<Plane>, call: &Call, target: &Target) -> Reply<Answer> {
+    let scoped_nowhere = target.resource.namespaced && target.namespace.is_empty();
     match call.method {
         Method::GET if call.query.flag("watch") => watch::open(plane, call, target),
         Method::GET => read::list(plane, call, target),
-        Method::POST if !target.resource.namespaced || !target.namespace.is_empty() => {
-            write::create(plane, call, target)
+        Method::POST | Method::PUT if scoped_nowhere && target.resource.is_custom() => {
+            Err(Refusal::no_such_path())
         }
-        Method::DELETE if !target.resource.namespaced || !target.namespace.is_empty() => {
-            delete::delete_collection(plane, call, target)
-        }
+        Method::POST if !scoped_nowhere => write::create(plane, call, target),
+        Method::PUT if target.resource.is_custom() => Err(Refusal::bad_request("name must be provided")),
+        Method::DELETE if !scoped_nowhere => delete::delete_collection(plane, call, target),
         _ => Err(Refusal::method_not_allowed()),
     }
 }

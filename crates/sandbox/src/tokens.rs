@@ -20,7 +20,7 @@ const DEFAULT_SECONDS: i64 = 3600;
 
 /// POST of `serviceaccounts/x/token`.
 pub(crate) fn issue(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
-    let mut request = decode::object(call)?;
+    let mut request = decode::object(call, "TokenRequest")?;
     let account = plane
         .store
         .lock()
@@ -48,8 +48,11 @@ pub(crate) fn issue(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
     request["kind"] = json!("TokenRequest");
     request["apiVersion"] = json!("authentication.k8s.io/v1");
     request["metadata"] = json!({
-        "name": target.name, "namespace": target.namespace, "creationTimestamp": plane.timestamp(),
+        "name": target.name, "namespace": target.namespace, "uid": plane.new_uid(), "creationTimestamp": plane.timestamp(),
     });
+    if request.pointer("/spec/boundObjectRef").is_none() {
+        request["spec"]["boundObjectRef"] = Value::Null;
+    }
     request["spec"]["audiences"] = audiences;
     request["spec"]["expirationSeconds"] = json!(seconds);
     request["status"] =

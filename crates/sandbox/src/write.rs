@@ -13,9 +13,10 @@ use crate::document::{self, as_map, metadata};
 use crate::names;
 use crate::plane::Plane;
 use crate::read::lens;
-use crate::refusal::{Cause, Refusal, Reply};
+use crate::refusal::{Cause, Refusal, Reply, Subject};
 use crate::registry::Resource;
 use crate::store::{Contents, Key, Stored};
+use crate::types;
 
 /// Which part of an object a write may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Part {
 /// POST of a new object.
 pub(crate) fn create(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
     let options = WriteOptions::parse(call)?;
-    let object = decode::object(call)?;
+    let object = decode::object(call, &target.resource.kind)?;
     let mut warnings = Vec::new();
     let mut contents = plane.store.lock();
     let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
@@ -56,7 +57,7 @@ pub(crate) fn create(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
 /// PUT of an object or of its status.
 pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
     let options = WriteOptions::parse(call)?;
-    let object = decode::object(call)?;
+    let object = decode::object(call, &target.resource.kind)?;
     let mut warnings = Vec::new();
     let mut contents = plane.store.lock();
     let current = contents.get(&target.resource.table, &target.key());
@@ -78,6 +79,7 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
         object,
         Part::of(&target.subresource),
         &options,
+        None,
         &mut warnings,
     )?;
     drop(contents);
@@ -95,17 +97,14 @@ pub(crate) fn create_object(
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
     check_namespace_matches(target, &mut object)?;
-    admission::check_fields(target, &mut object, options.field_validation, warnings)?;
+    admission::check_fields(target, &mut object, options.field_validation, warnings)
+        .map_err(|undecodable| undecodable.into_refusal(target, None))?;
     if target.resource.namespaced {
         check_namespace_open(contents, target)?;
     }
     let mut object = convert::to_stored(&target.resource, target.version, object);
     if !document::text(&object, "/metadata/resourceVersion").is_empty() {
-        return Err(Refusal::new(
-            500,
-            "InternalError",
-            "resourceVersion should not be set on objects to be created",
-        ));
+        return Err(Refusal::plain_error("resourceVersion should not be set on objects to be created"));
     }
     stamp_new(plane, &target.resource, target.version, &mut object);
     let generated = name_new(plane, contents, target, &mut object);
@@ -154,6 +153,12 @@ fn stamp_new(plane: &Plane, resource: &Resource, version: usize, object: &mut Va
         meta.insert("generation".into(), json!(1));
     }
     drop_empty_metadata(meta);
+    // What Go prints of a status that was never set.
+    let stored_version = resource.api_version(resource.storage);
+    if let Some(kind) = resource.built_in.and_then(|_| types::of_kind(&stored_version, &resource.kind)) {
+        // The object was read as this kind before, so this cannot fail.
+        let _ = types::decode(kind, object, "");
+    }
 }
 
 /// Go leaves empty maps and lists of metadata out.
@@ -205,11 +210,14 @@ pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
         if given.1.is_empty() {
             return Err(Refusal::bad_request("Object 'Kind' is missing in the request body"));
         }
-        if given.0.is_empty() {
-            return Err(Refusal::bad_request("Object 'apiVersion' is missing in the request body"));
+        if given.0 == wanted.0 && given.1 != wanted.1 {
+            let subject = Subject { kind: given.1, ..target.resource.subject() };
+            let cause = Cause::invalid("kind", &json!(given.1), format!("must be {}", wanted.1));
+            return Err(Refusal::invalid(&subject, document::name(object), &[cause]));
         }
     }
-    let version_fits = given.0.is_empty() || given.0 == wanted.0;
+    let custom = target.resource.is_custom();
+    let version_fits = (given.0.is_empty() && !custom) || given.0 == wanted.0;
     let kind_fits = given.1.is_empty() || given.1 == wanted.1;
     if !(version_fits && kind_fits) {
         if target.resource.is_custom() && !version_fits {
@@ -218,11 +226,7 @@ pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
                 given.0, wanted.0
             )));
         }
-        return Err(Refusal::bad_request(format!(
-            "the kind in the data ({}) does not match the expected kind ({})",
-            described_type(given.0, given.1),
-            described_type(&wanted.0, &wanted.1)
-        )));
+        return Err(refuse_foreign_type(target, given.0, given.1));
     }
     let map = as_map(object);
     map.insert("apiVersion".into(), json!(wanted.0));
@@ -230,10 +234,23 @@ pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
     Ok(())
 }
 
-/// `apps/v1, Kind=Deployment`.
-fn described_type(api_version: &str, kind: &str) -> String {
-    let slash = if api_version.contains('/') { "" } else { "/" };
-    format!("{slash}{api_version}, Kind={kind}")
+/// A built-in kind where another was expected, or one that is not known at all.
+fn refuse_foreign_type(target: &Target, api_version: &str, kind: &str) -> Refusal {
+    let version = api_version.rsplit('/').next().unwrap_or(api_version);
+    let expected = &target.resource.kind;
+    if crate::types::of_kind(api_version, kind).is_none() {
+        return Refusal::bad_request(format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        ));
+    }
+    let own = if target.resource.group.is_empty() {
+        "core"
+    } else {
+        target.resource.group.split('.').next().unwrap_or_default()
+    };
+    Refusal::bad_request(format!(
+        "{kind} in version {version:?} cannot be handled as a {expected}: converting ({version}.{kind}) to ({own}.{expected}): unknown conversion"
+    ))
 }
 
 /// The namespace in the body must be that of the path; a missing one is filled in.
@@ -259,7 +276,7 @@ fn check_namespace_matches(target: &Target, object: &mut Value) -> Reply<()> {
 
 /// Nothing is created in a namespace that is missing or going away.
 fn check_namespace_open(contents: &Contents, target: &Target) -> Reply<()> {
-    let namespaces = crate::refusal::Subject { group: "", plural: "namespaces", kind: "Namespace" };
+    let namespaces = Subject { group: "", plural: "namespaces", kind: "Namespace" };
     let Some(namespace) = contents.get("namespaces", &Key::new("", &target.namespace)) else {
         return Err(Refusal::not_found(&namespaces, &target.namespace));
     };
@@ -302,20 +319,19 @@ fn check_update_version(target: &Target, object: &Value) -> Reply<()> {
         || ["leases", "poddisruptionbudgets", "runtimeclasses"].contains(&target.resource.plural.as_str())
         || target.resource.group == "admissionregistration.k8s.io";
     if (given.is_empty() || given == "0") && strict {
+        // The storage layer knows the plural only.
+        let subject = Subject { kind: &target.resource.plural, ..target.resource.subject() };
         return Err(Refusal::invalid(
-            &target.resource.subject(),
+            &subject,
             &target.name,
-            &[Cause {
-                reason: "FieldValueInvalid",
-                message: "Invalid value: 0x0: must be specified for an update".into(),
-                field: "metadata.resourceVersion".into(),
-            }],
+            &[Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update")],
         ));
     }
     Ok(())
 }
 
-/// Replaces `current` by what a client sent in the target's version.
+/// Replaces `current` by what a client sent in the target's version. For patches, `patch` is how
+/// refusals show it; empty when they show its result.
 pub(crate) fn replace_object(
     plane: &Plane,
     contents: &mut Contents,
@@ -324,11 +340,14 @@ pub(crate) fn replace_object(
     mut object: Value,
     part: Part,
     options: &WriteOptions,
+    patch: Option<&str>,
     warnings: &mut Vec<String>,
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
     check_namespace_matches(target, &mut object)?;
-    admission::check_fields(target, &mut object, options.field_validation, warnings)?;
+    let before = patch.map(|patch| if patch.is_empty() { object.to_string() } else { patch.to_owned() });
+    admission::check_fields(target, &mut object, options.field_validation, warnings)
+        .map_err(|undecodable| undecodable.into_refusal(target, before.as_deref()))?;
     let mut object = convert::to_stored(&target.resource, target.version, object);
     let old = current.object();
     check_preconditions(target, &old, &object)?;
@@ -435,9 +454,7 @@ fn check_preconditions(target: &Target, old: &Value, new: &Value) -> Reply<()> {
         return Ok(());
     }
     if given.parse::<u64>().is_err() {
-        return Err(Refusal::bad_request(format!(
-            "metadata.resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: invalid syntax"
-        )));
+        return Err(Refusal::plain_error(format!("strconv.ParseUint: parsing {given:?}: invalid syntax")));
     }
     if given != document::text(old, "/metadata/resourceVersion") {
         return Err(Refusal::stale(&target.resource.subject(), &target.name));
@@ -495,11 +512,10 @@ fn carry_over(target: &Target, old: &Value, new: &mut Value, part: Part) -> Repl
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
                 added.join(", ")
             );
-            return Err(Refusal::invalid(
-                &target.resource.subject(),
-                &target.name,
-                &[Cause::forbidden("metadata.finalizers", why)],
-            ));
+            // Custom objects are checked twice, and the server says so twice.
+            let count = if target.resource.is_custom() { 2 } else { 1 };
+            let causes = vec![Cause::forbidden("metadata.finalizers", why); count];
+            return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
         }
     }
     Ok(())

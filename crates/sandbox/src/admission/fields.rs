@@ -4,9 +4,37 @@
 use serde_json::Value;
 
 use crate::call::{FieldValidation, Target};
-use crate::refusal::{Cause, Refusal, Reply};
+use crate::refusal::{Cause, Refusal};
 use crate::schema::{self, Schema};
 use crate::types;
+
+/// Why an object cannot be read as its kind.
+#[derive(Debug)]
+pub(crate) struct Undecodable(String);
+
+impl Undecodable {
+    /// 400 for an object that was sent, 422 for one that a patch made. `patch` is how it is shown.
+    pub fn into_refusal(self, target: &Target, patch: Option<&str>) -> Refusal {
+        let Some(shown) = patch else {
+            let kind = &target.resource.kind;
+            let version = &target.resource.versions[target.version].name;
+            return Refusal::bad_request(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: {}",
+                self.0
+            ));
+        };
+        // The strategic patch reader has shorter words for values of a wrong type.
+        let why = match self.0.rsplit_once(" of type ") {
+            Some((_, wanted))
+                if shown.starts_with("map[") && self.0.starts_with("json: cannot unmarshal") =>
+            {
+                format!("unrecognized type: {wanted}")
+            }
+            _ => self.0,
+        };
+        Refusal::patch_does_not_decode(shown, &why)
+    }
+}
 
 /// Reads the object as its kind: prunes it, fills in schema defaults, and treats unknown fields as
 /// the client asked.
@@ -15,7 +43,7 @@ pub(crate) fn check_fields(
     object: &mut Value,
     validation: FieldValidation,
     warnings: &mut Vec<String>,
-) -> Reply<()> {
+) -> Result<(), Undecodable> {
     let unknown = if target.resource.is_custom() {
         read_custom(target, object)?
     } else {
@@ -29,32 +57,25 @@ pub(crate) fn check_fields(
         FieldValidation::Ignore => {}
         FieldValidation::Warn => warnings.extend(sentences),
         FieldValidation::Strict => {
-            return Err(undecodable(target, &format!("strict decoding error: {}", sentences.join(", "))));
+            return Err(Undecodable(format!("strict decoding error: {}", sentences.join(", "))));
         }
     }
     Ok(())
 }
 
-/// 400 in the words of the decoder.
-fn undecodable(target: &Target, why: &str) -> Refusal {
-    let kind = &target.resource.kind;
-    let version = &target.resource.versions[target.version].name;
-    Refusal::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
-}
-
-fn read_built_in(target: &Target, object: &mut Value) -> Reply<Vec<String>> {
+fn read_built_in(target: &Target, object: &mut Value) -> Result<Vec<String>, Undecodable> {
     let Some(kind) = types::of_kind(&target.api_version(), &target.resource.kind) else {
         return Ok(Vec::new());
     };
-    let decoded = types::decode(kind, object, "").map_err(|why| undecodable(target, &why))?;
+    let decoded = types::decode(kind, object, "").map_err(Undecodable)?;
     Ok(decoded.unknown)
 }
 
-fn read_custom(target: &Target, object: &mut Value) -> Reply<Vec<String>> {
+fn read_custom(target: &Target, object: &mut Value) -> Result<Vec<String>, Undecodable> {
     let mut unknown = Vec::new();
     if let (Some(kind), Some(metadata)) = (types::named("meta.v1.ObjectMeta"), object.get_mut("metadata")) {
-        let decoded = types::decode(kind, metadata, "metadata").map_err(|why| undecodable(target, &why))?;
-        unknown.extend(decoded.unknown);
+        let decoded = types::decode(kind, metadata, "").map_err(Undecodable)?;
+        unknown.extend(decoded.unknown.into_iter().map(|path| format!("metadata.{path}")));
     }
     let Some(schema) = &target.resource.versions[target.version].schema else { return Ok(unknown) };
     if let Value::Object(map) = object {
@@ -70,11 +91,40 @@ fn read_custom(target: &Target, object: &mut Value) -> Reply<Vec<String>> {
     Ok(unknown)
 }
 
+/// The numbers that `/scale` shows must be numbers, and not negative.
+fn check_scale(object: &Value, pointer: &str, causes: &mut Vec<Cause>) {
+    let field = pointer.replace('/', ".");
+    match object.pointer(pointer) {
+        None => {}
+        Some(Value::Number(number)) => match number.as_i64() {
+            Some(count) if count < 0 => {
+                causes.push(Cause::invalid(field, &Value::from(count), "should be a non-negative integer"));
+            }
+            _ => {}
+        },
+        Some(other) => {
+            let (shown, found) = match other {
+                Value::String(text) => (text.clone(), "string"),
+                Value::Bool(flag) => (flag.to_string(), "bool"),
+                Value::Array(_) => ("[]".into(), "[]interface {}"),
+                _ => ("map[]".into(), "map[string]interface {}"),
+            };
+            let why = format!("{field} accessor error: {shown} is of the type {found}, expected int64");
+            causes.push(Cause::invalid(field, &Value::from(0), why));
+        }
+    }
+}
+
 /// What the schema has against the object.
 pub(super) fn validate_custom(target: &Target, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let version = &target.resource.versions[target.version];
     let Some(schema): Option<&Schema> = version.schema.as_deref() else { return causes };
     schema::validate(schema, object, old, "", &mut causes);
+    if let Some(scale) = &version.scale {
+        check_scale(object, &scale.spec_replicas, &mut causes);
+        check_scale(object, &scale.status_replicas, &mut causes);
+    }
+    schema::validate_lists(schema, object, "", &mut causes);
     causes
 }

@@ -63,6 +63,14 @@ fn default_addresses(
     spec: &mut Map<String, Value>,
     old: Option<&Value>,
 ) {
+    // Who changes the address alone means the list of addresses too.
+    if let Some(before) = old.and_then(|old| old.get("spec"))
+        && before.get("clusterIPs") == spec.get("clusterIPs")
+        && before.get("clusterIP") != spec.get("clusterIP")
+        && let Some(address) = spec.get("clusterIP").filter(|address| !address.is_null()).cloned()
+    {
+        spec.insert("clusterIPs".into(), json!([address]));
+    }
     // A replaced Service keeps its address when the new text leaves it out.
     if let Some(old) = old.and_then(|old| old.get("spec")).filter(|old| text(old, "/type") != "ExternalName")
     {
@@ -169,7 +177,7 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         if given.get(0) != Some(&address) {
             causes.push(Cause::invalid("spec.clusterIPs", &given, "first value must match `clusterIP`"));
         } else {
-            causes.push(Cause::invalid("spec.clusterIPs[0]", &address, "may not change once set"));
+            causes.push(Cause::invalid("spec.clusterIPs[0]", &given, "may not change once set"));
         }
     }
     causes

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::pod_spec::{check_pod_spec, default_template};
-use crate::document::{self, as_map, default_to, map_at, text};
+use crate::document::{self, as_map, default_to, map_at, metadata, text};
 use crate::names::check_labels;
 use crate::refusal::Cause;
 use crate::scale::selector_text;
@@ -13,6 +13,7 @@ use crate::scale::selector_text;
 pub(crate) fn set_defaults(plural: &str, object: &mut Value) {
     let name = document::name(object).to_owned();
     let uid = document::uid(object).to_owned();
+    let mut own_labels = None;
     let spec = map_at(object, "spec");
     match plural {
         "deployments" => default_deployment(spec),
@@ -28,7 +29,7 @@ pub(crate) fn set_defaults(plural: &str, object: &mut Value) {
                 default_to(rolling, "maxSurge", 0);
             }
         }
-        "jobs" => default_job(spec, &name, &uid),
+        "jobs" => own_labels = default_job(spec, &name, &uid),
         "cronjobs" => {
             default_to(spec, "concurrencyPolicy", "Allow");
             default_to(spec, "suspend", false);
@@ -53,6 +54,14 @@ pub(crate) fn set_defaults(plural: &str, object: &mut Value) {
     };
     if let Some(template) = template {
         default_template(template);
+    }
+    if plural == "daemonsets" {
+        let annotations = as_map(metadata(object).entry("annotations").or_insert_with(|| json!({})));
+        default_to(annotations, "deprecated.daemonset.template.generation", "1");
+    }
+    // A Job without labels of its own carries those of its pods.
+    if let Some(labels) = own_labels {
+        default_to(metadata(object), "labels", labels);
     }
 }
 
@@ -85,7 +94,7 @@ fn default_stateful_set(spec: &mut Map<String, Value>) {
 }
 
 /// A Job selects its pods by its own uid unless it says otherwise.
-fn default_job(spec: &mut Map<String, Value>, name: &str, uid: &str) {
+fn default_job(spec: &mut Map<String, Value>, name: &str, uid: &str) -> Option<Map<String, Value>> {
     if !spec.contains_key("completions") && !spec.contains_key("parallelism") {
         spec.insert("completions".into(), json!(1));
     }
@@ -99,7 +108,7 @@ fn default_job(spec: &mut Map<String, Value>, name: &str, uid: &str) {
         if spec.contains_key("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" },
     );
     if spec.get("manualSelector") == Some(&json!(true)) {
-        return;
+        return None;
     }
     let template = as_map(spec.entry("template").or_insert_with(|| json!({})));
     let meta = as_map(template.entry("metadata").or_insert_with(|| json!({})));
@@ -110,7 +119,10 @@ fn default_job(spec: &mut Map<String, Value>, name: &str, uid: &str) {
     for key in ["batch.kubernetes.io/job-name", "job-name"] {
         labels.insert(key.into(), json!(name));
     }
+    let labels = labels.clone();
     default_to(spec, "selector", json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } }));
+    spec.insert("manualSelector".into(), json!(false));
+    Some(labels)
 }
 
 /// What is wrong with a workload; with `old`, what may not change about it.
@@ -156,6 +168,9 @@ fn check_selector(plural: &str, spec: &Value, causes: &mut Vec<Cause>) {
     let selector = spec.get("selector");
     if selector.is_none_or(Value::is_null) {
         causes.push(Cause::required("spec.selector", ""));
+        let labels = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", &labels, why));
         return;
     }
     if selector_text(selector).is_empty() {
@@ -198,11 +213,8 @@ fn check_template(template: Option<&Value>, at: &str, restarts: &[&str], causes:
         if restarts.len() > 1 && policy == "Always" {
             // A Job that says nothing gets the default, which is not allowed: the server calls it required.
             let allowed: Vec<String> = restarts.iter().map(|one| format!("{one:?}")).collect();
-            causes.push(Cause {
-                reason: "FieldValueNotSupported",
-                message: format!("Unsupported value: \"Always\": supported values: {}", allowed.join(", ")),
-                field: format!("{at}.spec.restartPolicy"),
-            });
+            let hint = format!("valid values: {}", allowed.join(", "));
+            causes.push(Cause::required(format!("{at}.spec.restartPolicy"), &hint));
         } else {
             let allowed: Vec<String> = restarts.iter().map(|one| (*one).to_owned()).collect();
             causes.push(Cause::unsupported(format!("{at}.spec.restartPolicy"), &json!(policy), &allowed));

@@ -49,6 +49,7 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         object,
         Part::of(&target.subresource),
         &options,
+        Some(&patch.shown()),
         &mut warnings,
     )?;
     drop(contents);
@@ -58,8 +59,7 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
 fn parse(call: &Call, target: &Target) -> Reply<Patch> {
     match call.content_type() {
         JSON_PATCH => {
-            let patch: json_patch::Patch = serde_json::from_slice(&call.body)
-                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+            let patch: json_patch::Patch = decode::patch(&call.body)?;
             if patch.0.len() > OPERATIONS_LIMIT {
                 return Err(Refusal::new(
                     413,
@@ -72,8 +72,8 @@ fn parse(call: &Call, target: &Target) -> Reply<Patch> {
             }
             Ok(Patch::Json(patch))
         }
-        MERGE_PATCH => Ok(Patch::Merge(decode::json(&call.body)?)),
-        STRATEGIC_PATCH if !target.resource.is_custom() => Ok(Patch::Strategic(decode::json(&call.body)?)),
+        MERGE_PATCH => Ok(Patch::Merge(decode_map(&call.body)?)),
+        STRATEGIC_PATCH if !target.resource.is_custom() => Ok(Patch::Strategic(decode_map(&call.body)?)),
         _ if target.resource.is_custom() => {
             Err(Refusal::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY_PATCH]))
         }
@@ -81,28 +81,42 @@ fn parse(call: &Call, target: &Target) -> Reply<Patch> {
     }
 }
 
+fn decode_map(body: &[u8]) -> Reply<Value> {
+    let patch: Value = decode::patch(body)?;
+    let found = match &patch {
+        Value::Object(_) => return Ok(patch),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::Null => "null",
+    };
+    Err(Refusal::bad_request(format!(
+        "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+    )))
+}
+
+impl Patch {
+    /// How refusals show it: strategic patches as Go prints maps; of the others the result is shown.
+    fn shown(&self) -> String {
+        match self {
+            Self::Json(_) | Self::Merge(_) => String::new(),
+            Self::Strategic(patch) => strategic::go_text(patch),
+        }
+    }
+}
+
 /// The current object in the version of the request, with the patch applied.
 fn patched(patch: &Patch, target: &Target, current: &Arc<Stored>) -> Reply<Value> {
     let mut object = convert::from_stored(&target.resource, target.version, current.object());
     match patch {
-        Patch::Json(patch) => json_patch::patch(&mut object, patch).map_err(|error| {
-            Refusal::new(
-                422,
-                "Invalid",
-                format!("the server rejected our request due to an error in our request: {error}"),
-            )
-        })?,
-        Patch::Merge(patch) => {
-            if !patch.is_object() {
-                return Err(Refusal::bad_request(
-                    "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
-                ));
-            }
-            json_patch::merge(&mut object, patch);
+        Patch::Json(patch) => {
+            json_patch::patch(&mut object, patch).map_err(|_| Refusal::patch_does_not_apply())?;
         }
+        Patch::Merge(patch) => json_patch::merge(&mut object, patch),
         Patch::Strategic(patch) => {
             let kind = types::of_kind(&target.api_version(), &target.resource.kind);
-            strategic::apply(&mut object, patch, kind).map_err(Refusal::bad_request)?;
+            strategic::apply(&mut object, patch, kind).map_err(Refusal::plain_error)?;
         }
     }
     if !object.is_object() || document::text(&object, "/kind").is_empty() {

@@ -129,6 +129,21 @@ fn merge_field(
     Ok(())
 }
 
+/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
+pub(crate) fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let members: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", go_text(value))).collect();
+            format!("map[{}]", members.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
 fn type_of(shape: &Shape) -> Option<&'static Type> {
     match shape {
         Shape::Type(name) => named(name),
@@ -155,10 +170,10 @@ fn merge_list(list: &mut Vec<Value>, patch: &[Value], field: &'static Field) -> 
     let kind = type_of(&field.shape);
     for item in patch {
         let Value::Object(entry) = item else {
-            return Err(format!("map: {item} does not contain declared merge key: {merge_key}"));
+            return Err(format!("map: {} does not contain declared merge key: {merge_key}", go_text(item)));
         };
         let Some(key) = entry.get(merge_key) else {
-            return Err(format!("map: {item} does not contain declared merge key: {merge_key}"));
+            return Err(format!("map: {} does not contain declared merge key: {merge_key}", go_text(item)));
         };
         let at = list.iter().position(|one| one.get(merge_key) == Some(key));
         match (entry.get(DIRECTIVE).and_then(Value::as_str), at) {

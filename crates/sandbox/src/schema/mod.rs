@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 pub(crate) use compile::compile;
-pub(crate) use validate::validate;
+pub(crate) use validate::{validate, validate_lists};
 
 /// A JSON type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -95,12 +95,15 @@ fn validate_text(schema: &Schema, text: &str, at: &str, causes: &mut Vec<Cause>)
     let length = text.chars().count() as u64;
     if let Some(max) = schema.max_length.filter(|max| length > *max) {
         causes.push(Cause::too_long(at, max));
+        return;
     }
     if let Some(min) = schema.min_length.filter(|min| length < *min) {
         causes.push(Cause::invalid(at, &value, format!("{at} in body should be at least {min} chars long")));
+        return;
     }
     if let Some(pattern) = schema.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
         causes.push(Cause::invalid(at, &value, format!("{at} in body should match '{pattern}'")));
+        return;
     }
     if let Some(format) = schema.format.as_deref().filter(|format| !format_fits(format, text)) {
         causes.push(Cause::invalid(at, &value, format!("{at} in body must be of type {format}: {value}")));
@@ -172,21 +175,8 @@ fn validate_list(schema: &Schema, items: &[Value], old: Option<&Value>, at: &str
             format!("{at} in body should have at least {min} items"),
         ));
     }
-    let key_of = |value: &Value| -> Option<Value> {
-        match schema.list_type.as_deref() {
-            Some("map") => Some(
-                schema
-                    .list_keys
-                    .iter()
-                    .map(|key| (key.clone(), value.get(key).cloned().unwrap_or_default()))
-                    .collect(),
-            ),
-            Some("set") => Some(value.clone()),
-            _ => None,
-        }
-    };
+    let key_of = |value: &Value| schema.key_of(value);
     let old_items = old.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let mut seen: Vec<Value> = Vec::new();
     for (index, value) in items.iter().enumerate() {
         let path = format!("{at}[{index}]");
         let key = key_of(value);
@@ -197,12 +187,52 @@ fn validate_list(schema: &Schema, items: &[Value], old: Option<&Value>, at: &str
         if let Some(item) = &schema.items {
             validate(item, value, before, &path, causes);
         }
-        if let Some(key) = key {
-            if seen.contains(&key) {
-                causes.push(Cause::duplicate(&path, &key));
-            }
-            seen.push(key);
+    }
+}
+
+impl Schema {
+    /// What makes an item of this list unique; nothing in plain lists.
+    fn key_of(&self, value: &Value) -> Option<Value> {
+        match self.list_type.as_deref() {
+            Some("map") => Some(
+                self.list_keys
+                    .iter()
+                    .map(|key| (key.clone(), value.get(key).cloned().unwrap_or_default()))
+                    .collect(),
+            ),
+            Some("set") => Some(value.clone()),
+            _ => None,
         }
+    }
+}
+
+/// Items that appear twice in sets and keyed lists; the server looks at them last.
+pub(crate) fn validate_lists(schema: &Schema, value: &Value, at: &str, causes: &mut Vec<Cause>) {
+    match value {
+        Value::Array(items) => {
+            let mut seen: Vec<Value> = Vec::new();
+            for (index, item) in items.iter().enumerate() {
+                let path = format!("{at}[{index}]");
+                if let Some(key) = schema.key_of(item) {
+                    if seen.contains(&key) {
+                        causes.push(Cause::duplicate(&path, &key));
+                    }
+                    seen.push(key);
+                }
+                if let Some(inner) = &schema.items {
+                    validate_lists(inner, item, &path, causes);
+                }
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                if let Some(inner) = schema.properties.get(key).or(schema.additional.as_deref()) {
+                    let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                    validate_lists(inner, item, &path, causes);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -133,7 +133,9 @@ impl Reader {
             (Shape::Map(inner), Value::Object(map)) => {
                 let mut out = Map::new();
                 for (key, value) in map {
-                    let path = format!("{at}.{key}");
+                    // Go's messages do not name the key.
+                    let path =
+                        if matches!(**inner, Shape::Type(_)) { format!("{at}.{key}") } else { at.to_owned() };
                     // Go keeps the key of a null and gives it the zero value.
                     let value = match self.value(inner, value, &path, owner)? {
                         Some(value) => value,
