@@ -9,7 +9,6 @@
 mod answer;
 mod exchange;
 mod http_sender;
-mod language;
 mod oauth2;
 mod prometheus;
 mod provider;

@@ -7,12 +7,13 @@ use base64::prelude::BASE64_STANDARD;
 use glidepath_api::{PrometheusMetric, Sigv4Config};
 use glidepath_core::snapshot::{Reading, ReadingValue, Settings};
 use glidepath_gocompat::{duration, float};
+use glidepath_lang::expr;
 use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::Value;
 
 use crate::exchange::{Exchange, HttpRequest, HttpResponse, ParsedAnswer};
-use crate::{language, oauth2};
+use crate::oauth2;
 
 /// Seconds a query may take unless the metric says otherwise.
 const DEFAULT_TIMEOUT_SECONDS: i64 = 30;
@@ -92,9 +93,9 @@ fn question(config: &PrometheusMetric, now: Timestamp) -> Result<(&'static str, 
         return Ok(("query", form(&[("query", &config.query), ("time", &unix_seconds(now))])));
     };
     let moment = |name: &str, expression: &str| {
-        language::evaluate_time(expression, now)
-            .map(unix_seconds)
-            .map_err(|error| format!("failed to parse rangeQuery.{name} as time: {error}"))
+        expr::evaluate_time(expression, now)
+            .map(|time| unix_seconds(time.timestamp()))
+            .map_err(|error| format!("failed to parse rangeQuery.{name} as time: {}", error.message))
     };
     let start = moment("start", &range.start)?;
     let end = moment("end", &range.end)?;

@@ -14,6 +14,7 @@ use super::redaction::stored_text;
 use super::schedule::{Due, due};
 use super::substitution::resolve_metric;
 use super::validation::{dry_run_metrics, retained_measurements, validate_metrics};
+use crate::guard::guard_run;
 use crate::plan::{Action, Ask, Blocker, BlockerOwner, Plan};
 use crate::snapshot::{AnalysisSnapshot, Answer};
 
@@ -29,6 +30,10 @@ const SECRET_STAND_IN: &str = "temp-for-secret";
 /// a run that waits for an initial delay shows itself at once.
 #[must_use]
 pub fn decide(snapshot: &AnalysisSnapshot) -> Plan {
+    guard_run(snapshot, plan_round(snapshot))
+}
+
+fn plan_round(snapshot: &AnalysisSnapshot) -> Plan {
     let run = &snapshot.run;
     if run.metadata.is_deleting() {
         return Plan::default();

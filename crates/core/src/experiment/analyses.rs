@@ -1,17 +1,13 @@
 //! Analyses of an Experiment: started when it is available, followed to their end.
 
-use std::collections::BTreeMap;
-
 use glidepath_api::{
     AnalysisPhase, AnalysisTemplateRef, Argument, ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef,
+    Time,
 };
-use glidepath_gocompat::duration;
-use jiff::SignedDuration;
+use glidepath_lang::placeholder::{TemplateIdentity, resolve_experiment_text};
 
 use super::round::Round;
-use crate::analysis::after;
 use crate::analysis::creation::{Placement, build_experiment_run, place_run};
-use crate::analysis::substitution::replace_tags;
 use crate::analysis::templates::{Catalog, CollectError, Collected, build_run_spec, collect};
 use crate::plan::{Action, EventType};
 
@@ -110,25 +106,29 @@ impl<'a> Round<'a> {
 
     /// Arguments may name templates and times of this Experiment; sources are discarded, as in the reference.
     fn resolve_args(&self, args: &[Argument]) -> Result<Vec<Argument>, String> {
-        let mut values = BTreeMap::new();
-        if let Some(available) = self.experiment().status.available_at {
-            values.insert("experiment.availableAt".to_owned(), available.to_string());
-            let limit = &self.experiment().spec.duration;
-            if !limit.is_empty() {
-                let nanoseconds = duration::parse(limit).map_err(|error| error.to_string())?;
-                let end = after(available.timestamp(), SignedDuration::from_nanos(nanoseconds));
-                values.insert("experiment.finishedAt".to_owned(), glidepath_api::Time::new(end).to_string());
-            }
-        }
-        for template in &self.experiment().spec.templates {
-            let Some(set) = self.set_of(&template.name) else { continue };
-            let key = |field: &str| format!("templates.{}.{field}", template.name);
-            values.insert(key("podTemplateHash"), set.pod_hash().to_owned());
-            values.insert(key("replicaset.name"), set.metadata.name.clone());
-        }
+        let experiment = self.experiment();
+        let available = experiment.status.available_at.map(|time| time.to_string());
+        let end = self.ends_at(&experiment.status).map(|end| Time::new(end).to_string());
+        let templates: Vec<TemplateIdentity> = experiment
+            .spec
+            .templates
+            .iter()
+            .filter_map(|template| {
+                let set = self.set_of(&template.name)?;
+                Some(TemplateIdentity {
+                    name: template.name.clone(),
+                    pod_hash: set.pod_hash().to_owned(),
+                    replica_set: set.metadata.name.clone(),
+                })
+            })
+            .collect();
+        let fill = |text: &String| {
+            resolve_experiment_text(text, &templates, available.as_deref(), end.as_deref())
+                .map_err(|error| error.to_string())
+        };
         args.iter()
             .map(|arg| {
-                let value = arg.value.as_ref().map(|value| replace_tags(value, &values)).transpose()?;
+                let value = arg.value.as_ref().map(fill).transpose()?;
                 Ok(Argument { name: arg.name.clone(), value, value_from: None })
             })
             .collect()

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{conditions, validation};
 use crate::analysis::{after, status_patch};
+use crate::guard::guard_experiment;
 use crate::plan::{Action, Blocker, BlockerOwner, Event, EventType, Plan};
 use crate::snapshot::{ExperimentSnapshot, Failure};
 
@@ -18,6 +19,10 @@ pub(super) const JUST_AFTER: SignedDuration = SignedDuration::from_millis(1);
 /// Decides about one Experiment.
 #[must_use]
 pub fn decide(snapshot: &ExperimentSnapshot) -> Plan {
+    guard_experiment(snapshot, plan_round(snapshot))
+}
+
+fn plan_round(snapshot: &ExperimentSnapshot) -> Plan {
     if snapshot.experiment.metadata.is_deleting() {
         return Plan::default();
     }
