@@ -108,9 +108,9 @@ pub fn guard_wait(now: Timestamp, terminal: bool, object: &str, mut plan: Plan) 
         return plan;
     }
     if let Some(Blocker { owner: BlockerOwner::Clock, deadline: Some(deadline), .. }) = plan.blocker
-        && plan.steps.is_empty()
+        && deadline > now
     {
-        plan.wake_by(deadline.max(now));
+        plan.wake_by(deadline);
     }
     plan
 }

@@ -180,8 +180,7 @@ impl World {
             if acted || moved {
                 continue;
             }
-            let next = self.next_ready().into_iter().chain(self.last.wake_at).min();
-            match next.filter(|at| *at <= end) {
+            match self.next_change().filter(|at| *at <= end) {
                 Some(at) => {
                     let later = self.snapshot.now + SignedDuration::from_millis(1);
                     self.snapshot.now = at.max(later);
@@ -199,6 +198,12 @@ impl World {
     /// Goes on until nothing moves, without letting time pass.
     pub fn run(&mut self) {
         self.run_for(0);
+    }
+
+    /// When something may happen by itself: a pod becomes ready, or the last plan asked to look again.
+    #[must_use]
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.next_ready().into_iter().chain(self.last.wake_at).min()
     }
 
     fn next_ready(&self) -> Option<Timestamp> {
@@ -272,6 +277,14 @@ impl World {
         let newest = newest.map(|set| set.pod_hash().to_owned()).unwrap_or_default();
         let stable = self.snapshot.rollout.status.stable_rs.clone();
         self.sizes.push(format!("{}/{}", spec_of(&stable), spec_of(&newest)));
+    }
+
+    /// Makes every pod ready from now on, those that never would be included.
+    pub fn heal(&mut self) {
+        self.fates.clear();
+        for ready in self.pods.values_mut().flatten() {
+            *ready = Some(ready.map_or(self.snapshot.now, |at| at.min(self.snapshot.now)));
+        }
     }
 
     /// Lets ReplicaSets follow their specs; returns whether any status changed.

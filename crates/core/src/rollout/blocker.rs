@@ -14,11 +14,19 @@ fn blocker(name: &str, owner: BlockerOwner, deadline: Option<Timestamp>, waiting
 }
 
 /// The blocker of a Rollout with this status; `found` is what the last pass ran into.
-pub(crate) fn explain(rollout: &Rollout, status: &RolloutStatus, found: Option<Blocker>) -> Option<Blocker> {
+pub(crate) fn explain(
+    rollout: &Rollout,
+    status: &RolloutStatus,
+    found: Option<Blocker>,
+    now: Timestamp,
+) -> Option<Blocker> {
     if conditions::find(status, kinds::INVALID_SPEC).is_some() {
         return found;
     }
-    if let Some(blocker) = pause_blocker(rollout, status) {
+    // A pause that is over but not ended yet waits for something else.
+    if let Some(blocker) = pause_blocker(rollout, status)
+        && blocker.deadline.is_none_or(|deadline| deadline >= now)
+    {
         return Some(blocker);
     }
     if status.abort {

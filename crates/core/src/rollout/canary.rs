@@ -210,8 +210,15 @@ impl Pass<'_> {
             };
             let least = i32::from(self.replicas > 0);
             let canary = share(new.replicas()).max(least).min(self.replicas.max(0));
+            let canary = if self.is_aborted() { canary.min(new.replicas()) } else { canary };
             let stable = if stable.replicas() == 0 { 0 } else { (self.replicas - canary).max(least) };
             Split { canary, stable }
+        };
+        // The set of an aborted update never grows (invariant 5).
+        let sizes = if self.is_aborted() {
+            Split { canary: sizes.canary.min(new.replicas()), ..sizes }
+        } else {
+            sizes
         };
         let stable_scaled = self.scale(stable, sizes.stable, "scale-stable-while-halted");
         self.scale(new, sizes.canary, "scale-canary-while-halted") || stable_scaled

@@ -70,7 +70,7 @@ pub fn plan(snapshot: &RolloutSnapshot) -> Plan {
     let status = &chain.world.rollout.status;
     plan.steps = writes::coalesce(chain.steps);
     plan.wake_at = chain.wake_at;
-    plan.blocker = blocker::explain(&chain.world.rollout, status, chain.blocker);
+    plan.blocker = blocker::explain(&chain.world.rollout, status, chain.blocker, snapshot.now);
     if let Some(patch) = status_patch(stored, status) {
         match defer_counts_until(snapshot, &chain.world, status) {
             Some(until) => plan.wake_by(until),

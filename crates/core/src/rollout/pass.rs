@@ -135,12 +135,19 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// R-303c: an active set was sized for another number of pods than is wanted now.
+    /// R-303c: an active set was sized for another number of pods than is wanted now. A new template comes first: until
+    /// the status knows it, the step it stands at belongs to another update.
     fn is_scaling_event(&self) -> bool {
-        [self.sets.new, self.sets.stable].into_iter().flatten().any(|set| {
-            set.replicas() > 0
-                && replica_sets::desired_replicas(set).is_some_and(|desired| desired != self.replicas)
-        })
+        let reset = if self.ro.blue_green().is_some() {
+            self.identity.template_changed(self.ro, self.sets.new)
+        } else {
+            self.identity.template_or_steps_changed(self.ro, self.sets.new)
+        };
+        !reset
+            && [self.sets.new, self.sets.stable].into_iter().flatten().any(|set| {
+                set.replicas() > 0
+                    && replica_sets::desired_replicas(set).is_some_and(|desired| desired != self.replicas)
+            })
     }
 
     /// Adds an action.

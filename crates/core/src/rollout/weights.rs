@@ -75,7 +75,9 @@ impl Pass<'_> {
     fn stable_can_take(&mut self, weight: i32) -> bool {
         let Some(stable) = self.sets.stable else { return false };
         let needed = i64::from(weight) * i64::from(self.replicas) / i64::from(self.ro.max_weight().max(1));
-        let needed = i32::try_from(needed).unwrap_or(i32::MAX);
+        // Any share at all needs one pod (invariant 1), however few pods the share comes to.
+        let least = i32::from(weight > 0 && self.replicas > 0);
+        let needed = i32::try_from(needed).unwrap_or(i32::MAX).max(least);
         let available = stable.status.available_replicas;
         if available >= needed
             || meets_threshold(self.ro.progress_threshold(), Some(replica_sets::size(stable)), needed)
@@ -132,10 +134,11 @@ impl Pass<'_> {
         };
         let on = |weight, additional| Desired { additional, keeps_routes: true, ..off(weight) };
         if !self.at_desired_sizes(None) {
-            return on(
-                steps::previous_weight(self.ro).min(self.weight_for_available(new)),
-                self.experiment_destinations(),
-            );
+            // A higher weight waits for its pods; a lower one goes first, because pods wait for traffic to leave.
+            let weight = steps::previous_weight(self.ro)
+                .min(steps::current_weight(self.ro))
+                .min(self.weight_for_available(new));
+            return on(weight, self.experiment_destinations());
         }
         if index < self.ro.step_count() {
             on(steps::current_weight(self.ro), self.experiment_destinations())

@@ -2,6 +2,7 @@
 
 mod blue_green;
 mod canary;
+mod properties;
 mod routed;
 
 use serde_json::{Value, json};

@@ -266,3 +266,34 @@ fn managed_routes_are_level_triggered_t085() {
     assert!(world.snapshot.routers[0].managed_routes.is_empty());
     assert_eq!(weights(&world), (50, 50));
 }
+
+#[test]
+fn a_lower_weight_moves_traffic_before_pods_go_invariant_4() {
+    let steps = json!([{"setWeight": 75}, {"pause": {}}, {"setWeight": 0}, {"pause": {}}]);
+    let mut world = updating(4, json!({"steps": steps}));
+    world.run_for(10);
+    assert_eq!(weights(&world), (75, 25));
+    world.routers_stuck = true;
+    resume(&mut world);
+    world.run_for(10);
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 3, "the routers still send traffic");
+    world.routers_stuck = false;
+    world.run_for(10);
+    assert_eq!(weights(&world), (0, 100));
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 0);
+    assert_eq!(world.snapshot.rollout.status.current_step_index, Some(3));
+}
+
+#[test]
+fn scaling_while_going_back_to_stable_never_empties_stable() {
+    let mut world = updating(4, json!({"steps": [{"pause": {}}]}));
+    world.run_for(10);
+    world.forget();
+    // One write changes the template back and the number of pods: the set is both new and stable.
+    world.edit(|rollout| rollout.spec.replicas = Some(3));
+    world.set_image("web:1");
+    world.run_for(10);
+    assert_eq!(world.set_of("web:1").unwrap().replicas(), 3);
+    assert!(world.sizes.iter().all(|size| !size.starts_with("0/")), "{:?}", world.sizes);
+    assert_eq!(phase(&world).0, "Healthy");
+}
