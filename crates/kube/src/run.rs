@@ -57,7 +57,7 @@ impl Default for Decisions {
         Self {
             rollout: Arc::new(glidepath_core::rollout::decide),
             analysis: Arc::new(glidepath_core::analysis::decide),
-            experiment: Arc::new(|_| Plan::default()),
+            experiment: Arc::new(glidepath_core::experiment::decide),
         }
     }
 }
