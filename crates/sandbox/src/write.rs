@@ -378,7 +378,8 @@ pub(crate) fn finish_update(
 ) -> Arc<Stored> {
     if target.resource.generation {
         let before = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1);
-        let bump = i64::from(content_changed(target, old, &object));
+        // Being put on a node is no change of what was asked for.
+        let bump = i64::from(target.subresource != "binding" && content_changed(target, old, &object));
         metadata(&mut object).insert("generation".into(), json!(before + bump));
     }
     if object == *old {

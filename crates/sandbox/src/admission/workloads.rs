@@ -102,6 +102,7 @@ fn default_job(spec: &mut Map<String, Value>, name: &str, uid: &str) -> Option<M
     default_to(spec, "backoffLimit", 6);
     default_to(spec, "completionMode", "NonIndexed");
     default_to(spec, "suspend", false);
+    default_to(spec, "manualSelector", false);
     default_to(
         spec,
         "podReplacementPolicy",

@@ -1,15 +1,16 @@
 //! Jobs: pods until enough have succeeded, or too many have failed, or the time is up.
 //!
-//! Not done: indexed completion, pod failure policies, success policies, tracking finalizers. A count once
-//! reported never shrinks, so finished pods may be deleted without being run again.
+//! Not done: indexed completion, pod failure policies, success policies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::job_tally::{TRACKING, Tally, is_tracked};
 use super::pod_set::{
-    Claims, adopters_of, apply_claims, apply_creates, apply_deletes, gather_candidates, is_active, is_ready,
+    Claims, adopters_of, apply_claims, apply_creates, apply_deletes, gather_candidates, is_active,
     plan_claims, render_pod,
 };
 use super::replica_set::rank_for_deletion;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub create: usize,
     /// The pods to delete.
     pub delete: Vec<Object>,
+    /// The pods that are counted and may lose their finalizer.
+    pub release: Vec<Object>,
     /// The status it should show; `null` stands for an absent field.
     pub status: Value,
     /// When something changes by the passing of time alone.
@@ -40,75 +43,22 @@ pub struct Plan {
     pub expired: bool,
 }
 
-#[derive(Default)]
-struct Tally<'a> {
-    active: Vec<&'a Object>,
-    ready: i64,
-    succeeded: i64,
-    failed: i64,
-    terminating: i64,
-    restarts: i64,
-    last_failure: Option<Timestamp>,
-    failures_in_a_row: u32,
-}
-
-fn tally<'a>(job: &Object, pods: &'a [Object]) -> Tally<'a> {
-    let mut tally = Tally::default();
-    let mut endings: Vec<(Timestamp, bool)> = Vec::new();
-    for pod in pods {
-        match pod.text("/status/phase") {
-            Some("Succeeded") => {
-                tally.succeeded += 1;
-                endings.extend(finish_time(pod).map(|at| (at, true)));
-            }
-            Some("Failed") => {
-                tally.failed += 1;
-                endings.extend(finish_time(pod).map(|at| (at, false)));
-            }
-            _ if pod.is_deleting() => tally.terminating += 1,
-            _ => {
-                tally.ready += i64::from(is_ready(pod));
-                tally.restarts += restarts(pod);
-                tally.active.push(pod);
-            }
-        }
-    }
-    endings.sort_unstable();
-    for (at, success) in endings {
-        tally.failures_in_a_row = if success { 0 } else { tally.failures_in_a_row + 1 };
-        tally.last_failure = (!success).then_some(at);
-    }
-    tally.succeeded = tally.succeeded.max(job.integer("/status/succeeded").unwrap_or(0));
-    tally.failed = tally.failed.max(job.integer("/status/failed").unwrap_or(0));
-    tally
-}
-
-fn finish_time(pod: &Object) -> Option<Timestamp> {
-    let statuses = pod.list("/status/containerStatuses").iter();
-    let times =
-        statuses.filter_map(|status| status.pointer("/state/terminated/finishedAt").and_then(Value::as_str));
-    times.filter_map(|time| time.parse().ok()).max().or_else(|| pod.created())
-}
-
-fn restarts(pod: &Object) -> i64 {
-    let all = pod.list("/status/initContainerStatuses").iter().chain(pod.list("/status/containerStatuses"));
-    all.filter_map(|status| status.get("restartCount").and_then(Value::as_i64)).sum()
-}
-
 /// How a Job ends: condition type, reason, message.
 type Verdict = (&'static str, &'static str, &'static str);
 
 /// Decides what `job` needs, given the pods it owns.
 #[must_use]
 pub fn plan_job(job: &Object, pods: &[Object], now: Timestamp) -> Plan {
-    let tally = tally(job, pods);
+    let tally = Tally::of(job, pods);
     if let Some(finished) = finish_of(job) {
         return plan_finished(job, finished, now);
     }
     let suspended = job.flag("/spec/suspend");
     let started = job.time("/status/startTime").filter(|_| !suspended).or((!suspended).then_some(now));
     let verdict = decide_end(job, &tally, started, now);
-    let mut plan = Plan { create: 0, delete: Vec::new(), status: Value::Null, next: None, expired: false };
+    let release = tally.release.iter().map(|pod| (*pod).clone()).collect();
+    let mut plan =
+        Plan { create: 0, delete: Vec::new(), release, status: Value::Null, next: None, expired: false };
     if verdict.is_some() || suspended || job.is_deleting() {
         if !job.is_deleting() {
             plan.delete = tally.active.iter().map(|pod| (*pod).clone()).collect();
@@ -134,7 +84,14 @@ fn plan_finished(job: &Object, finished: Timestamp, now: Timestamp) -> Plan {
         .integer("/spec/ttlSecondsAfterFinished")
         .and_then(|seconds| finished.checked_add(SignedDuration::from_secs(seconds)).ok());
     let expired = expiry.is_some_and(|at| at <= now) && !job.is_deleting();
-    Plan { create: 0, delete: Vec::new(), status: json!({}), next: expiry.filter(|at| *at > now), expired }
+    Plan {
+        create: 0,
+        delete: Vec::new(),
+        release: Vec::new(),
+        status: json!({}),
+        next: expiry.filter(|at| *at > now),
+        expired,
+    }
 }
 
 fn deadline(job: &Object, started: Option<Timestamp>) -> Option<Timestamp> {
@@ -216,7 +173,8 @@ fn plan_status(
 ) -> Value {
     let counted = |count: i64| if count == 0 { Value::Null } else { json!(count) };
     let active = i64::try_from(tally.active.len()).unwrap_or(i64::MAX);
-    let over = verdict.filter(|_| active == 0 && tally.terminating == 0);
+    let over = verdict.filter(|_| active == 0 && tally.terminating == 0 && tally.is_settled());
+    let (succeeded, failed, uncounted) = tally.counters();
     let mut conditions = job.list("/status/conditions").to_vec();
     let mut add = |kind: &str, status: &str, reason: &str, message: &str| {
         let shown = conditions
@@ -243,12 +201,12 @@ fn plan_status(
         "active": counted(active),
         "ready": tally.ready,
         "terminating": tally.terminating,
-        "succeeded": counted(tally.succeeded),
-        "failed": counted(tally.failed),
+        "succeeded": counted(succeeded),
+        "failed": counted(failed),
         "startTime": started.map(api_time),
         "completionTime": over.filter(|(kind, ..)| *kind == "Complete").map(|_| api_time(now)),
         "conditions": if conditions.is_empty() { Value::Null } else { json!(conditions) },
-        "uncountedTerminatedPods": {},
+        "uncountedTerminatedPods": uncounted,
     })
 }
 
@@ -256,6 +214,7 @@ fn plan_status(
 fn render_job_pod(job: &Object) -> Value {
     let template = job.at("/spec/template").cloned().unwrap_or_default();
     let mut pod = render_pod(&JOBS, job, &template);
+    pod["metadata"]["finalizers"] = json!([TRACKING]);
     for prefix in ["batch.kubernetes.io/", ""] {
         pod["metadata"]["labels"][format!("{prefix}controller-uid")] = json!(job.uid());
         pod["metadata"]["labels"][format!("{prefix}job-name")] = json!(job.name());
@@ -288,7 +247,9 @@ pub async fn run(context: Context) {
 }
 
 async fn reconcile(context: &Context, jobs: &Cache, pods: &Cache, key: Key) -> kube::Result<Again> {
-    let Some(job) = jobs.get(&key) else { return Ok(None) };
+    let job = jobs.get(&key);
+    apply_releases(context, pods, &orphaned_pods(pods, &key, job.as_ref())).await?;
+    let Some(job) = job else { return Ok(None) };
     let claims = selector_of(&job).map_or_else(Claims::default, |selector| {
         plan_claims(&job, &selector, &gather_candidates(pods, &job))
     });
@@ -303,8 +264,39 @@ async fn reconcile(context: &Context, jobs: &Cache, pods: &Cache, key: Key) -> k
     }
     // What was just done shows in the status at once.
     let seen = plan_job(&job, &pods.controlled_by(job.uid()), context.clock.now());
-    apply_status(context, jobs, &job, &seen.status).await?;
-    Ok(context.again_at(seen.next))
+    let written = apply_status(context, jobs, &job, &seen.status).await?;
+    // A pod loses its finalizer only once the status names it.
+    let job = written.unwrap_or(job);
+    let seen = plan_job(&job, &pods.controlled_by(job.uid()), context.clock.now());
+    apply_releases(context, pods, &seen.release).await?;
+    let again = if seen.release.is_empty() { context.again_at(seen.next) } else { Some(Duration::ZERO) };
+    Ok(again)
+}
+
+/// Tracked pods of a Job that is gone.
+fn orphaned_pods(pods: &Cache, key: &Key, job: Option<&Object>) -> Vec<Object> {
+    let of_it = |pod: &Object| {
+        pod.controller().is_some_and(|owner| {
+            owner.kind == "Job" && owner.name == key.name && job.is_none_or(|job| job.uid() != owner.uid)
+        })
+    };
+    pods.list(Some(&key.namespace)).into_iter().filter(|pod| is_tracked(pod) && of_it(pod)).collect()
+}
+
+async fn apply_releases(context: &Context, pods: &Cache, release: &[Object]) -> kube::Result<()> {
+    let mut last = None;
+    for pod in release {
+        let kept: Vec<&str> = pod.finalizers().filter(|name| *name != TRACKING).collect();
+        let patch = json!({"metadata": {"uid": pod.uid(), "resourceVersion": pod.resource_version(), "finalizers": kept}});
+        match context.api.send_patch(&PODS, &pod.key(), None, &patch).await {
+            Err(error) if is_not_found(&error) => {}
+            written => last = Some(written?),
+        }
+    }
+    if let Some(last) = last {
+        pods.wait_for_echo(&last).await;
+    }
+    Ok(())
 }
 
 async fn apply_expiry(context: &Context, job: &Object) -> kube::Result<()> {
@@ -319,23 +311,32 @@ async fn apply_expiry(context: &Context, job: &Object) -> kube::Result<()> {
     }
 }
 
-async fn apply_status(context: &Context, jobs: &Cache, job: &Object, wanted: &Value) -> kube::Result<()> {
-    let Some(patch) = render_merge(job.at("/status"), wanted) else { return Ok(()) };
+/// Writes the status if it differs; returns the Job as it is then.
+async fn apply_status(
+    context: &Context,
+    jobs: &Cache,
+    job: &Object,
+    wanted: &Value,
+) -> kube::Result<Option<Object>> {
+    let Some(patch) = render_merge(job.at("/status"), wanted) else { return Ok(None) };
     match context.api.send_patch(&JOBS, &job.key(), Some("status"), &json!({"status": patch})).await {
         Ok(written) => {
             if let Some(note) = end_note(job, &written) {
                 context.send_event(&JOBS, job, SOURCE, &note).await;
             }
             jobs.wait_for_echo(&written).await;
-            Ok(())
+            Ok(Some(written))
         }
-        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 fn end_note(before: &Object, after: &Object) -> Option<Note> {
     let ended = |kind| after.condition_is_true(kind) && !before.condition_is_true(kind);
+    if ended("Suspended") {
+        return Some(Note::normal("Suspended", "Job suspended".to_owned()));
+    }
     if ended("Complete") {
         return Some(Note::normal("Completed", "Job completed".to_owned()));
     }
@@ -359,7 +360,7 @@ mod tests {
 
     fn pod(name: &str, phase: &str, finished: &str) -> Object {
         json!({
-            "metadata": {"name": name, "uid": name, "ownerReferences": [{"uid": "job", "controller": true}]},
+            "metadata": {"name": name, "uid": name, "finalizers": [TRACKING], "ownerReferences": [{"uid": "job", "controller": true}]},
             "spec": {"nodeName": "node"},
             "status": {"phase": phase, "containerStatuses": [{"state": {"terminated": {"finishedAt": finished}}}]},
         })
@@ -386,26 +387,12 @@ mod tests {
         let table = [
             ("fresh", one.clone(), vec![], 1, 0, ""),
             ("running", one.clone(), vec![busy("a")], 0, 0, ""),
-            (
-                "done",
-                one,
-                vec![done("a")],
-                0,
-                0,
-                "SuccessCriteriaMet=True CompletionsReached,Complete=True CompletionsReached",
-            ),
+            ("done", one, vec![done("a")], 0, 0, "SuccessCriteriaMet=True CompletionsReached"),
             ("two at a time", three.clone(), vec![], 2, 0, ""),
             ("one to go", three.clone(), vec![done("a"), done("b")], 1, 0, ""),
             ("too many", three, vec![busy("a"), busy("b"), busy("c")], 0, 1, ""),
             ("work queue winding down", queue.clone(), vec![done("a"), busy("b")], 0, 0, ""),
-            (
-                "work queue done",
-                queue,
-                vec![done("a")],
-                0,
-                0,
-                "SuccessCriteriaMet=True CompletionsReached,Complete=True CompletionsReached",
-            ),
+            ("work queue done", queue, vec![done("a")], 0, 0, "SuccessCriteriaMet=True CompletionsReached"),
             (
                 "suspended",
                 json!({"completions": 1, "suspend": true}),
@@ -434,7 +421,8 @@ mod tests {
         let over = plan_job(&job(limit, json!({})), &[failed("a"), failed("b")], now());
         assert_eq!(
             conditions(&over),
-            ["FailureTarget=True BackoffLimitExceeded", "Failed=True BackoffLimitExceeded"]
+            ["FailureTarget=True BackoffLimitExceeded"],
+            "the failed pods are not counted yet"
         );
         assert_eq!(over.create, 0);
 

@@ -5,6 +5,7 @@ pub mod deployment;
 pub mod endpoint_slice;
 pub mod garbage;
 pub mod job;
+pub mod job_tally;
 pub mod namespace;
 pub mod owner_graph;
 pub mod pod_set;

@@ -118,7 +118,12 @@ pub fn plan_placement(pod: &Object, nodes: &[Object], bound: &[Object]) -> Place
     }
     refusals.sort();
     let reasons: Vec<String> = refusals.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    Placement::Unschedulable(format!("0/{} nodes are available: {}.", nodes.len(), reasons.join(", ")))
+    let total = nodes.len();
+    Placement::Unschedulable(format!(
+        "0/{total} nodes are available: {}. no new claims to deallocate, preemption: 0/{total} nodes are available: \
+         {total} Preemption is not helpful for scheduling.",
+        reasons.join(", ")
+    ))
 }
 
 /// Why `node` cannot take `pod`, if it cannot.
@@ -199,6 +204,7 @@ pub fn plan_unscheduled_conditions(pod: &Object, message: &str, now: Timestamp) 
     conditions.push(json!({
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
         "lastProbeTime": null, "lastTransitionTime": since.unwrap_or_else(|| api_time(now)),
+        "observedGeneration": pod.generation(),
     }));
     Some(conditions)
 }
@@ -334,7 +340,16 @@ mod tests {
             })]
         };
         let bind = |name: &str| Placement::Bind(name.to_owned());
-        let refuse = |text: &str| Placement::Unschedulable(text.to_owned());
+        let refuse = |text: &str| {
+            let total = text.chars().nth(2).unwrap_or('?');
+            let tail = format!(
+                " no new claims to deallocate, preemption: 0/{total} nodes are available: {total} Preemption is not helpful for scheduling."
+            );
+            Placement::Unschedulable(format!(
+                "{text}{}",
+                if total.is_ascii_digit() { tail } else { String::new() }
+            ))
+        };
         let table = [
             ("emptiest", pod(json!({})), plain(), bind("b")),
             ("selector", pod(json!({"nodeSelector": {"zone": "a"}})), plain(), bind("a")),

@@ -22,6 +22,7 @@
 //! | init containers, sidecars | one after the other; sidecars once started; sidecars end when the main containers have |
 //! | `lifecycle.postStart` sleeping N | shows as `ContainerCreating` for N seconds |
 //! | `lifecycle.preStop` sleeping N | deletion takes N seconds, at most the grace period |
+//! | deletion | a server ends with 0, a command that had not ended yet with 143, one that ignores SIGTERM with 137 |
 //! | `activeDeadlineSeconds` | phase Failed, reason `DeadlineExceeded` |
 //! | annotation `…/start-after: 3s` | containers start only then |
 //! | annotation `…/ready-after: 5s` | ready that long after its start, whatever the probe says |
@@ -40,8 +41,7 @@
 //! `…` stands for `sandbox.glidepath.dev`; `<name>.<container>` addresses one container. Annotations are
 //! read again whenever the pod changes, so a running pod can be made to crash.
 //!
-//! It does not model: network or HTTP probes that fail, resource limits, volumes, ephemeral containers,
-//! restarts within a Job pod's back-off across kubelet restarts.
+//! It does not model: network or HTTP probes that fail, resource limits, volumes, ephemeral containers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

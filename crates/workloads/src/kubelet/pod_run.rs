@@ -222,7 +222,12 @@ impl PodRun {
     /// Ends what still runs because the pod was asked to go, by SIGTERM or at the end of its grace.
     pub fn stop(&mut self, now: Timestamp) {
         for run in &mut self.containers {
-            let code = if run.script.stop_after.is_none() { 137 } else { 0 };
+            // A server ends well when told to; a command is interrupted.
+            let code = match (run.script.stop_after, run.script.run) {
+                (None, _) => 137,
+                (Some(_), Run::Exits { .. }) => 143,
+                (Some(_), Run::Forever) => 0,
+            };
             run.kill(code, now);
         }
     }

@@ -1,5 +1,6 @@
+use glidepath_workloads::api::Propagation;
 use glidepath_workloads::object::Object;
-use glidepath_workloads::resource::JOBS;
+use glidepath_workloads::resource::{JOBS, PODS};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -80,4 +81,38 @@ async fn a_suspended_job_has_no_pods_until_it_is_resumed() {
     assert!(world.pods().await.is_empty());
     world.patch(&JOBS, "later", json!({"spec": {"suspend": false}})).await;
     world.until("complete", || async { ended(&world, "later").await.is_some() }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_deleted_job_go_although_nobody_will_count_them() {
+    for propagation in [Propagation::Background, Propagation::Foreground] {
+        let world = World::new();
+        world
+            .create(&JOBS, job("busy", json!({"parallelism": 2}), json!({"command": ["sleep", "6000"]})))
+            .await;
+        world
+            .until("running", || async {
+                world.pods().await.iter().filter(|pod| pod.condition_is_true("Ready")).count() == 2
+            })
+            .await;
+        world.delete(&JOBS, "busy", Some(propagation)).await;
+        world
+            .until("all gone", || async {
+                world.pods().await.is_empty() && world.get(&JOBS, "busy").await.is_none()
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_somebody_deletes_counts_as_failed_and_is_replaced() {
+    let world = World::new();
+    world.create(&JOBS, job("poked", json!({}), json!({"command": ["sleep", "60"]}))).await;
+    let running = || async { world.pods().await.iter().any(|pod| pod.condition_is_true("Ready")) };
+    world.until("running", running).await;
+    let first = world.pods().await[0].name().to_owned();
+    world.delete(&PODS, &first, None).await;
+    world.until("complete", || async { ended(&world, "poked").await.is_some() }).await;
+    let job = world.get(&JOBS, "poked").await.unwrap();
+    assert_eq!((job.integer("/status/succeeded"), job.integer("/status/failed")), (Some(1), Some(1)));
 }
