@@ -5,14 +5,15 @@
 //! (`sandbox.glidepath.dev/port.<containerPort>`); such ports are what the slices then carry. Slices whose
 //! endpoints have different ports are kept apart, because ports belong to a slice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 use super::pod_set::{is_finished, is_ready};
-use super::{Context, render_merge};
+use super::{Context, GATHERING, render_merge};
 use crate::api::{DeleteOptions, is_namespace_terminating, is_not_found};
-use crate::cache::Cache;
+use crate::cache::{Cache, Change};
 use crate::object::{Key, Object, text};
 use crate::queue::{Again, Queue};
 use crate::resource::{ENDPOINT_SLICES, PODS, SERVICES};
@@ -195,6 +196,43 @@ fn endpoint_facts(pod: &Object) -> impl PartialEq + '_ {
     )
 }
 
+/// Services under one of the labels each selects by, so that a pod finds its few among many.
+#[derive(Default)]
+struct ServicesByLabel {
+    index: HashMap<(String, String, String), BTreeMap<Key, Selector>>,
+}
+
+impl ServicesByLabel {
+    fn note(&mut self, change: &Change) {
+        let place = |service: &Object| {
+            let (name, value) = service.at("/spec/selector")?.as_object()?.iter().next()?;
+            Some((service.namespace().to_owned(), name.clone(), value.as_str()?.to_owned()))
+        };
+        if let Some(place) = change.old.as_ref().and_then(place)
+            && let Some(services) = self.index.get_mut(&place)
+        {
+            services.retain(|key, _| change.old.as_ref().is_none_or(|old| old.key() != *key));
+            if services.is_empty() {
+                self.index.remove(&place);
+            }
+        }
+        if let Some(service) = &change.new
+            && let (Some(place), Some(selector)) =
+                (place(service), Selector::from_map(service.at("/spec/selector")))
+        {
+            self.index.entry(place).or_default().insert(service.key(), selector);
+        }
+    }
+
+    fn selecting(&self, pod: &Object) -> impl Iterator<Item = &Key> {
+        let labels = pod.labels().into_iter().flatten();
+        let places = labels.filter_map(|(name, value)| {
+            self.index.get(&(pod.namespace().to_owned(), name.clone(), value.as_str()?.to_owned()))
+        });
+        places.flatten().filter(|(_, selector)| selector.matches(pod.labels())).map(|(key, _)| key)
+    }
+}
+
 /// Runs the controller until it is dropped.
 pub async fn run(context: Context) {
     let queue = Queue::new();
@@ -203,21 +241,18 @@ pub async fn run(context: Context) {
     let slices = context.hub.cache(&ENDPOINT_SLICES);
     super::queue_own_keys(&services, &queue);
     super::queue_controllers(&slices, "Service", &queue);
-    let (own, all) = (std::sync::Arc::clone(&queue), std::sync::Arc::clone(&services));
+    let by_label = Arc::new(Mutex::new(ServicesByLabel::default()));
+    let index = Arc::clone(&by_label);
+    services.subscribe(move |change| index.lock().unwrap_or_else(PoisonError::into_inner).note(change));
+    let own = Arc::clone(&queue);
     pods.subscribe(move |change| {
         if change.old.as_ref().map(endpoint_facts) == change.new.as_ref().map(endpoint_facts) {
             return;
         }
-        let Some(pod) = change.latest() else { return };
-        for service in all.list(Some(pod.namespace())) {
-            let selects = |pod: &Option<Object>| {
-                let selector = Selector::from_map(service.at("/spec/selector"));
-                pod.as_ref()
-                    .is_some_and(|pod| selector.is_some_and(|selector| selector.matches(pod.labels())))
-            };
-            if selects(&change.old) || selects(&change.new) {
-                own.add(service.key());
-            }
+        let index = by_label.lock().unwrap_or_else(PoisonError::into_inner);
+        for pod in [&change.old, &change.new].into_iter().flatten() {
+            // Pods that become ready together make one write.
+            index.selecting(pod).for_each(|key| own.add_after(key.clone(), GATHERING));
         }
     });
     for cache in [&services, &pods, &slices] {

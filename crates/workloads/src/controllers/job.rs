@@ -2,7 +2,8 @@
 //!
 //! Not done: indexed completion, pod failure policies, success policies.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -228,11 +229,28 @@ fn selector_of(job: &Object) -> Option<Selector> {
         .or_else(|| Selector::from_label_selector(Some(&own)))
 }
 
+/// UIDs of Jobs that are gone while pods may still wait to be counted.
+type LostJobs = Mutex<HashMap<Key, BTreeSet<String>>>;
+
 /// Runs the controller until it is dropped.
 pub async fn run(context: Context) {
     let queue = Queue::new();
     let jobs = context.hub.cache(&JOBS);
     let pods = context.hub.cache(&PODS);
+    let lost: Arc<LostJobs> = Arc::default();
+    let losses = Arc::clone(&lost);
+    jobs.subscribe(move |change| {
+        if let Some(old) =
+            change.old.as_ref().filter(|old| change.new.as_ref().is_none_or(|new| new.uid() != old.uid()))
+        {
+            losses
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(old.key())
+                .or_default()
+                .insert(old.uid().to_owned());
+        }
+    });
     queue_spec_changes(&jobs, &queue);
     queue_controllers(&pods, "Job", &queue);
     let orphans = (Arc::clone(&queue), Arc::clone(&jobs));
@@ -243,13 +261,37 @@ pub async fn run(context: Context) {
     });
     jobs.wait_synced().await;
     pods.wait_synced().await;
-    queue.drive(8, |key| reconcile(&context, &jobs, &pods, key)).await;
+    // Jobs may have gone while nobody looked.
+    for pod in pods.list(None).iter().filter(|pod| is_tracked(pod)) {
+        if let Some(owner) = pod.controller().filter(|owner| owner.kind == "Job") {
+            let key = Key::new(pod.namespace(), owner.name);
+            if jobs.get(&key).is_none_or(|job| job.uid() != owner.uid) {
+                lost.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .entry(key)
+                    .or_default()
+                    .insert(owner.uid.to_owned());
+            }
+        }
+    }
+    queue.drive(8, |key| reconcile(&context, &jobs, &pods, &lost, key)).await;
 }
 
-async fn reconcile(context: &Context, jobs: &Cache, pods: &Cache, key: Key) -> kube::Result<Again> {
-    let job = jobs.get(&key);
-    apply_releases(context, pods, &orphaned_pods(pods, &key, job.as_ref())).await?;
-    let Some(job) = job else { return Ok(None) };
+async fn reconcile(
+    context: &Context,
+    jobs: &Cache,
+    pods: &Cache,
+    lost: &LostJobs,
+    key: Key,
+) -> kube::Result<Again> {
+    let uids = lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&key).unwrap_or_default();
+    let orphans: Vec<Object> =
+        uids.iter().flat_map(|uid| pods.controlled_by(uid)).filter(is_tracked).collect();
+    if let Err(error) = apply_releases(context, pods, &orphans).await {
+        lost.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().extend(uids);
+        return Err(error);
+    }
+    let Some(job) = jobs.get(&key) else { return Ok(None) };
     let claims = selector_of(&job).map_or_else(Claims::default, |selector| {
         plan_claims(&job, &selector, &gather_candidates(pods, &job))
     });
@@ -271,16 +313,6 @@ async fn reconcile(context: &Context, jobs: &Cache, pods: &Cache, key: Key) -> k
     apply_releases(context, pods, &seen.release).await?;
     let again = if seen.release.is_empty() { context.again_at(seen.next) } else { Some(Duration::ZERO) };
     Ok(again)
-}
-
-/// Tracked pods of a Job that is gone.
-fn orphaned_pods(pods: &Cache, key: &Key, job: Option<&Object>) -> Vec<Object> {
-    let of_it = |pod: &Object| {
-        pod.controller().is_some_and(|owner| {
-            owner.kind == "Job" && owner.name == key.name && job.is_none_or(|job| job.uid() != owner.uid)
-        })
-    };
-    pods.list(Some(&key.namespace)).into_iter().filter(|pod| is_tracked(pod) && of_it(pod)).collect()
 }
 
 async fn apply_releases(context: &Context, pods: &Cache, release: &[Object]) -> kube::Result<()> {

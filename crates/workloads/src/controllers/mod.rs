@@ -7,6 +7,7 @@ pub mod garbage;
 pub mod job;
 pub mod job_tally;
 pub mod namespace;
+pub mod node_usage;
 pub mod owner_graph;
 pub mod pod_set;
 pub mod replica_set;

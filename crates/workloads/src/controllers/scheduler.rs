@@ -1,12 +1,13 @@
 //! The scheduler: binds a pending pod to the ready node with the fewest pods that its selector,
 //! affinity, tolerations and requests allow, and says why when there is none.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::node_usage::{Amounts, Usage, quantity, requests_of};
 use super::pod_set::is_finished;
 use super::{Context, Note};
 use crate::api::{is_conflict, is_not_found};
@@ -15,6 +16,8 @@ use crate::object::{Key, Object, api_time, text};
 use crate::queue::{Again, Queue};
 use crate::resource::{NODES, PODS};
 use crate::selector::Selector;
+
+const SOURCE: &str = "default-scheduler";
 
 /// Where a pod goes, or why it goes nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,80 +28,14 @@ pub enum Placement {
     Unschedulable(String),
 }
 
-/// CPU in thousandths of a core and memory in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Amounts {
-    cpu_milli: f64,
-    memory: f64,
-    pods: f64,
-}
-
-/// A Kubernetes quantity as a number; `None` if it is not one.
+/// Decides where `pod` goes, given every node and what its pods take.
 #[must_use]
-pub fn parse_quantity(text: &str) -> Option<f64> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic() && c != 'e' && c != 'E').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(split);
-    let (number, suffix) = match number.strip_suffix('E') {
-        Some(stripped) if suffix.is_empty() || suffix == "i" => {
-            (stripped, if suffix.is_empty() { "E" } else { "Ei" })
-        }
-        _ => (number, suffix),
-    };
-    let factor = match suffix {
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "" => 1.0,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => 1024.0 * 1024.0,
-        "Gi" => 1024.0 * 1024.0 * 1024.0,
-        "Ti" => 1024f64.powi(4),
-        "Pi" => 1024f64.powi(5),
-        "Ei" => 1024f64.powi(6),
-        _ => return None,
-    };
-    number.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number * factor)
-}
-
-fn quantity(value: Option<&Value>) -> f64 {
-    match value {
-        Some(Value::Number(number)) => number.as_f64().unwrap_or(0.0),
-        Some(Value::String(text)) => parse_quantity(text).unwrap_or(0.0),
-        _ => 0.0,
-    }
-}
-
-fn requests_of(pod: &Object) -> Amounts {
-    let mut total = Amounts { pods: 1.0, ..Amounts::default() };
-    for container in pod.list("/spec/containers") {
-        total.cpu_milli += quantity(container.pointer("/resources/requests/cpu")) * 1000.0;
-        total.memory += quantity(container.pointer("/resources/requests/memory"));
-    }
-    total
-}
-
-/// Decides where `pod` goes, given every node and every bound pod.
-#[must_use]
-pub fn plan_placement(pod: &Object, nodes: &[Object], bound: &[Object]) -> Placement {
-    let mut used: HashMap<&str, Amounts> = HashMap::new();
-    for other in bound.iter().filter(|other| !is_finished(other)) {
-        let amounts = requests_of(other);
-        let used = used.entry(other.text("/spec/nodeName").unwrap_or_default()).or_default();
-        used.cpu_milli += amounts.cpu_milli;
-        used.memory += amounts.memory;
-        used.pods += 1.0;
-    }
+pub fn plan_placement(pod: &Object, nodes: &[Object], usage: &Usage) -> Placement {
     let wanted = requests_of(pod);
     let mut refusals: Vec<(String, usize)> = Vec::new();
     let mut best: Option<(f64, &str)> = None;
     for node in nodes {
-        let used = used.get(node.name()).copied().unwrap_or_default();
+        let used = usage.of(node.name());
         match refusal(pod, node, wanted, used) {
             Some(reason) => match refusals.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, count)) => *count += 1,
@@ -219,100 +156,125 @@ fn wants_node(pod: &Object) -> bool {
 
 /// Runs the scheduler until it is dropped.
 pub async fn run(context: Context) {
-    let queue = Queue::new();
-    let pods = context.hub.cache(&PODS);
-    let nodes = context.hub.cache(&NODES);
-    subscribe(&queue, &pods, &nodes);
-    pods.wait_synced().await;
-    nodes.wait_synced().await;
-    // One at a time: each decision must see the one before.
-    queue.drive(1, |key| reconcile(&context, &pods, &nodes, key)).await;
-}
-
-fn subscribe(queue: &Arc<Queue<Key>>, pods: &Arc<Cache>, nodes: &Arc<Cache>) {
-    let own = Arc::clone(queue);
-    let all = Arc::clone(pods);
-    pods.subscribe(move |change| {
-        let left = change.new.as_ref().is_none_or(is_finished);
-        match &change.new {
-            Some(pod)
-                if wants_node(pod)
-                    && change.old.as_ref().is_none_or(|old| old.at("/spec") != pod.at("/spec")) =>
-            {
-                own.add(pod.key());
-            }
-            _ if left => retry_unschedulable(&own, &all),
-            _ => {}
-        }
-    });
-    let own = Arc::clone(queue);
-    let all = Arc::clone(pods);
-    nodes.subscribe(move |change| {
-        let fit = |node: &Object| {
-            (
-                node.at("/spec").cloned(),
-                node.labels().cloned(),
-                node.at("/status/allocatable").cloned(),
-                node.condition_is_true("Ready"),
-            )
-        };
-        if change.old.as_ref().map(fit) != change.new.as_ref().map(fit) {
-            retry_unschedulable(&own, &all);
-        }
-    });
-}
-
-fn retry_unschedulable(queue: &Queue<Key>, pods: &Cache) {
-    pods.list(None).iter().filter(|pod| wants_node(pod)).for_each(|pod| queue.add(pod.key()));
-}
-
-async fn reconcile(context: &Context, pods: &Cache, nodes: &Cache, key: Key) -> kube::Result<Again> {
-    let Some(pod) = pods.get(&key).filter(wants_node) else { return Ok(None) };
-    let bound: Vec<Object> =
-        pods.list(None).into_iter().filter(|pod| pod.text("/spec/nodeName").is_some()).collect();
-    let written = match plan_placement(&pod, &nodes.list(None), &bound) {
-        Placement::Bind(node) => {
-            let binding = json!({
-                "apiVersion": "v1", "kind": "Binding",
-                "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": pod.uid()},
-                "target": {"apiVersion": "v1", "kind": "Node", "name": node},
-            });
-            let answer = context.api.send_post(&PODS, &key, "binding", &binding).await.map(|_| ());
-            let note = Note::normal("Scheduled", format!("Successfully assigned {key} to {node}"));
-            context.send_event(&PODS, &pod, "default-scheduler", &note).await;
-            answer
-        }
-        Placement::Unschedulable(message) => {
-            let Some(conditions) = plan_unscheduled_conditions(&pod, &message, context.clock.now()) else {
-                return Ok(None);
-            };
-            context
-                .send_event(&PODS, &pod, "default-scheduler", &Note::warning("FailedScheduling", message))
-                .await;
-            let patch = json!({"metadata": {"resourceVersion": pod.resource_version()}, "status": {"conditions": conditions}});
-            context.api.send_patch(&PODS, &key, Some("status"), &patch).await.map(|_| ())
-        }
+    let scheduler = Scheduler {
+        queue: Queue::new(),
+        pods: context.hub.cache(&PODS),
+        nodes: context.hub.cache(&NODES),
+        usage: Arc::default(),
+        refused: Arc::default(),
+        context,
     };
-    match written {
-        Err(error) if is_not_found(&error) => Ok(None),
-        Err(error) if is_conflict(&error) && pods.get(&key).is_none_or(|pod| !wants_node(&pod)) => Ok(None),
-        Err(error) => Err(error),
-        Ok(()) => {
-            wait_until_settled(pods, &key, &pod).await;
-            Ok(None)
+    scheduler.subscribe();
+    scheduler.pods.wait_synced().await;
+    scheduler.nodes.wait_synced().await;
+    // One at a time: each decision must see the one before.
+    scheduler.queue.drive(1, |key| scheduler.reconcile(key)).await;
+}
+
+struct Scheduler {
+    context: Context,
+    queue: Arc<Queue<Key>>,
+    pods: Arc<Cache>,
+    nodes: Arc<Cache>,
+    usage: Arc<Mutex<Usage>>,
+    // Pods that no node takes; tried again when something changes that could help.
+    refused: Arc<Mutex<BTreeSet<Key>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn retry_refused(queue: &Queue<Key>, refused: &Mutex<BTreeSet<Key>>) {
+    std::mem::take(&mut *lock(refused)).into_iter().for_each(|key| queue.add(key));
+}
+
+impl Scheduler {
+    fn subscribe(&self) {
+        let (queue, refused, usage) =
+            (Arc::clone(&self.queue), Arc::clone(&self.refused), Arc::clone(&self.usage));
+        self.pods.subscribe(move |change| {
+            let freed = lock(&usage).note(change);
+            let spec = |pod: &Object| pod.at("/spec").cloned();
+            match &change.new {
+                Some(pod)
+                    if wants_node(pod) && change.old.as_ref().map(spec) != change.new.as_ref().map(spec) =>
+                {
+                    queue.add(pod.key());
+                }
+                _ if freed => retry_refused(&queue, &refused),
+                _ => {}
+            }
+        });
+        let (queue, refused) = (Arc::clone(&self.queue), Arc::clone(&self.refused));
+        self.nodes.subscribe(move |change| {
+            let fit = |node: &Object| {
+                (
+                    node.at("/spec").cloned(),
+                    node.labels().cloned(),
+                    node.at("/status/allocatable").cloned(),
+                    node.condition_is_true("Ready"),
+                )
+            };
+            if change.old.as_ref().map(fit) != change.new.as_ref().map(fit) {
+                retry_refused(&queue, &refused);
+            }
+        });
+    }
+
+    async fn reconcile(&self, key: Key) -> kube::Result<Again> {
+        let (context, pods) = (&self.context, &self.pods);
+        let Some(pod) = pods.get(&key).filter(wants_node) else { return Ok(None) };
+        // Noted before deciding, so that a change that helps in between is not missed.
+        lock(&self.refused).insert(key.clone());
+        let placement = plan_placement(&pod, &self.nodes.list(None), &lock(&self.usage));
+        let written = match placement {
+            Placement::Bind(node) => {
+                lock(&self.refused).remove(&key);
+                self.apply_binding(&pod, &node).await
+            }
+            Placement::Unschedulable(message) => {
+                let Some(conditions) = plan_unscheduled_conditions(&pod, &message, context.clock.now())
+                else {
+                    return Ok(None);
+                };
+                context.send_event(&PODS, &pod, SOURCE, &Note::warning("FailedScheduling", message)).await;
+                let patch = json!({"metadata": {"resourceVersion": pod.resource_version()}, "status": {"conditions": conditions}});
+                context.api.send_patch(&PODS, &key, Some("status"), &patch).await.map(|_| ())
+            }
+        };
+        match written {
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) if is_conflict(&error) && pods.get(&key).is_none_or(|pod| !wants_node(&pod)) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                // A binding answers with a Status, so its echo is the pod's next version.
+                let before = pod.resource_version();
+                pods.wait_until(|| pods.get(&key).is_none_or(|now| now.resource_version() != before)).await;
+                Ok(None)
+            }
         }
     }
-}
 
-/// A binding answers with a Status, so its echo is the pod's next version.
-async fn wait_until_settled(pods: &Cache, key: &Key, before: &Object) {
-    pods.wait_until(|| pods.get(key).is_none_or(|now| now.resource_version() != before.resource_version()))
-        .await;
+    async fn apply_binding(&self, pod: &Object, node: &str) -> kube::Result<()> {
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": pod.uid()},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        self.context.api.send_post(&PODS, &pod.key(), "binding", &binding).await?;
+        let note = Note::normal("Scheduled", format!("Successfully assigned {} to {node}", pod.key()));
+        self.context.send_event(&PODS, pod, SOURCE, &note).await;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Change;
 
     fn node(name: &str, change: impl FnOnce(&mut Value)) -> Object {
         let mut node = json!({
@@ -333,6 +295,8 @@ mod tests {
     fn a_pod_goes_to_the_emptiest_node_that_takes_it_or_learns_why_not() {
         let requests = |cpu: &str| json!({"containers": [{"resources": {"requests": {"cpu": cpu}}}]});
         let bound = pod(json!({"nodeName": "a", "containers": []}));
+        let mut usage = Usage::default();
+        usage.note(&Change { old: None, new: Some(bound) });
         let plain = || vec![node("a", |_| {}), node("b", |_| {})];
         let tainted = || {
             vec![node("a", |n| {
@@ -393,26 +357,7 @@ mod tests {
             ),
         ];
         for (case, pod, nodes, expected) in table {
-            assert_eq!(plan_placement(&pod, &nodes, std::slice::from_ref(&bound)), expected, "{case}");
-        }
-    }
-
-    #[test]
-    fn quantities_read_as_kubernetes_reads_them() {
-        let table = [
-            ("1", 1.0),
-            ("250m", 0.25),
-            ("1Gi", 1_073_741_824.0),
-            ("1e3", 1000.0),
-            ("2E", 2e18),
-            ("1Ei", 1_152_921_504_606_846_976.0),
-            ("5k", 5000.0),
-        ];
-        for (text, value) in table {
-            assert_eq!(parse_quantity(text), Some(value), "{text}");
-        }
-        for text in ["", "x", "1Q", "1.2.3"] {
-            assert_eq!(parse_quantity(text), None, "{text}");
+            assert_eq!(plan_placement(&pod, &nodes, &usage), expected, "{case}");
         }
     }
 
