@@ -1,23 +1,22 @@
 //! From plans to API calls: the only writer. Actions are performed in order and stop at the first that
 //! fails; what was refused becomes part of the next snapshot.
 
-use glidepath_api::{Rollout, RolloutDurationStatus, names};
+use glidepath_api::{Rollout, names};
 use glidepath_core::plan::{Action, Event, EventType, Plan};
 use glidepath_core::snapshot::Failure;
 use glidepath_core::traffic::{RouterKind, WantedTraffic};
 use glidepath_traffic::Rendered;
-use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use crate::cache::Awaited;
 use crate::events::{Recorder, Subject};
 use crate::gather::{Gatherer, Overlay};
 use crate::metrics::Metrics;
-use crate::object::{ObjectKey, Version};
+use crate::object::ObjectKey;
 use crate::queue::Controller;
 use crate::resource::{Kind, collection};
 use crate::routers;
-use crate::server::{ApiServer, RequestError};
+use crate::server::{ApiServer, RequestError, Written};
 
 /// A write the caches must include before the next decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +38,6 @@ pub struct Applied {
     pub failures: Vec<Failure>,
     /// Something changed under the plan: gather again.
     pub conflict: bool,
-    /// How many requests other than Events were sent.
-    pub requests: usize,
 }
 
 /// Performs the plans of one object.
@@ -128,7 +125,6 @@ impl Applier<'_> {
             self.server.wait_for_turn().await;
         }
         if !matches!(action, Action::Emit(_)) {
-            applied.requests += 1;
             tracing::debug!(
                 namespace = &*self.key.namespace,
                 name = &*self.key.name,
@@ -184,7 +180,7 @@ impl Applier<'_> {
             Action::PatchSelf { patch } => {
                 let path = self.gatherer.path(self.own_kind(), self.key);
                 let stored = self.server.merge(&path, patch).await?;
-                applied.writes.push(self.reached(self.own_kind(), &self.key.name, &stored));
+                applied.writes.push(self.reached(self.own_kind(), &stored));
                 Ok(())
             }
             Action::PatchStatus { patch } => self.patch_status(patch, applied).await,
@@ -211,15 +207,15 @@ impl Applier<'_> {
         ObjectKey { namespace: self.key.namespace.clone(), name: name.into() }
     }
 
-    fn reached(&self, kind: Kind, name: &str, stored: &Value) -> Write {
-        Write { kind, key: self.sibling(name), awaited: Awaited::Reached(version_of(stored)) }
+    fn reached(&self, kind: Kind, stored: &Written) -> Write {
+        let (name, version) = stored.identity();
+        Write { kind, key: self.sibling(&name), awaited: Awaited::Reached(version) }
     }
 
     async fn create(&self, kind: Kind, object: &Value, applied: &mut Applied) -> Result<(), Halt> {
         let path = kind.collection(&self.gatherer.version(kind), &self.key.namespace);
         let stored = self.server.create(&path, object).await?;
-        let name = stored.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        applied.writes.push(self.reached(kind, name, &stored));
+        applied.writes.push(self.reached(kind, &stored));
         Ok(())
     }
 
@@ -227,7 +223,7 @@ impl Applier<'_> {
         let path = self.gatherer.path(kind, &self.sibling(name));
         match self.server.merge(&path, patch).await {
             Ok(stored) => {
-                applied.writes.push(self.reached(kind, name, &stored));
+                applied.writes.push(self.reached(kind, &stored));
                 Ok(())
             }
             // It vanished under the plan.
@@ -280,7 +276,7 @@ impl Applier<'_> {
             let reference = routers::reference(&object);
             let path = self.gatherer.path(reference.kind, &reference.key);
             let stored = self.server.replace(&path, &document).await?;
-            let awaited = Awaited::Reached(version_of(&stored));
+            let awaited = Awaited::Reached(stored.identity().1);
             applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
             if let Some((reason, message)) = event {
                 let event = Event { event_type: EventType::Normal, reason: reason.to_owned(), message };
@@ -298,12 +294,12 @@ impl Applier<'_> {
             path.push_str("/status");
         }
         let stored = self.server.merge(&path, patch).await?;
-        applied.writes.push(self.reached(kind, &self.key.name, &stored));
+        applied.writes.push(self.reached(kind, &stored));
         let finished_now = patch.pointer("/status/duration/finishedAt").is_some_and(|at| !at.is_null());
         if kind == Kind::Rollout
             && finished_now
-            && let Some(duration) = stored.pointer("/status/duration")
-            && let Ok(duration) = RolloutDurationStatus::deserialize(duration)
+            && let Ok(rollout) = stored.decode::<Rollout>()
+            && let Some(duration) = rollout.status.duration
         {
             self.metrics.rollout_finished(&duration);
         }
@@ -354,10 +350,6 @@ impl Applier<'_> {
         };
         self.server.get(&self.gatherer.path(kind, &self.sibling(name))).await.ok()
     }
-}
-
-fn version_of(stored: &Value) -> Version {
-    Version::parse(stored.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
 }
 
 /// Moves a Service's selector, and claims the Service when `owner` is given.

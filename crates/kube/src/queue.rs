@@ -254,6 +254,7 @@ impl Queue {
             match next_due {
                 Some(due) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep_until(due) => {}
                         () = self.changed.notified() => {}
                     }

@@ -125,6 +125,7 @@ pub async fn run(
     serve_endpoints(&mut tasks, &options, &metrics, &leading).await?;
     tokio::pin!(shutdown);
     tokio::select! {
+        biased;
         () = elector.acquire() => {}
         () = &mut shutdown => return Ok(()),
     }
@@ -132,6 +133,7 @@ pub async fn run(
     // Set once: this is the only place, reached once.
     let _ = leading.set(Arc::clone(&shell));
     let lost = tokio::select! {
+        biased;
         () = elector.keep() => true,
         () = lead(&shell, &options, &mut shutdown) => false,
     };
@@ -230,6 +232,7 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
     follow_required(&mut tasks, shell, options);
     tasks.spawn(follow_routers(Arc::clone(shell), options.clone()));
     tokio::select! {
+        biased;
         () = wait_for_caches(shell) => {}
         () = &mut shutdown => return,
     }
@@ -237,7 +240,9 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
     tracing::info!("caches synced, deciding");
     let mut in_progress = FuturesUnordered::new();
     loop {
+        // In a fixed order, so that a simulation takes the same course every time.
         tokio::select! {
+            biased;
             () = &mut shutdown => break,
             Some(()) = in_progress.next(), if !in_progress.is_empty() => {}
             taken = shell.queue.next(), if in_progress.len() < AT_ONCE => in_progress.push(shell.process(taken)),

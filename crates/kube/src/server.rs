@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
+use crate::object::Version;
 
 /// Who writes, as `managedFields` and audit logs show it; the reference's name (O-400).
 pub const FIELD_MANAGER: &str = "rollouts-controller";
@@ -87,6 +88,40 @@ struct Refusal {
     message: String,
 }
 
+/// What the server stored, as it answered. Most callers only want its version, so the rest stays unread.
+#[derive(Clone, Debug)]
+pub struct Written(Bytes);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Identity {
+    metadata: IdentityMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct IdentityMetadata {
+    name: String,
+    resource_version: String,
+}
+
+impl Written {
+    /// Name and version of the stored object.
+    #[must_use]
+    pub fn identity(&self) -> (String, Version) {
+        let Identity { metadata } = serde_json::from_slice(&self.0).unwrap_or_default();
+        (metadata.name, Version::parse(&metadata.resource_version))
+    }
+
+    /// The stored object.
+    ///
+    /// # Errors
+    /// When it does not fit the type.
+    pub fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.0)
+    }
+}
+
 /// Whether and until when this process may write.
 #[derive(Clone, Default)]
 pub struct Fence(Arc<Mutex<Option<Instant>>>);
@@ -158,7 +193,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub async fn create(&self, path: &str, object: &Value) -> Result<Value, RequestError> {
+    pub async fn create(&self, path: &str, object: &Value) -> Result<Written, RequestError> {
         self.write(Method::POST, path, Content::Json, object).await
     }
 
@@ -166,7 +201,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub async fn replace(&self, path: &str, object: &Value) -> Result<Value, RequestError> {
+    pub async fn replace(&self, path: &str, object: &Value) -> Result<Written, RequestError> {
         self.write(Method::PUT, path, Content::Json, object).await
     }
 
@@ -174,7 +209,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, RequestError> {
+    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Written, RequestError> {
         self.write(Method::PATCH, path, Content::MergePatch, patch).await
     }
 
@@ -197,11 +232,11 @@ impl ApiServer {
         path: &str,
         content: Content,
         body: &Value,
-    ) -> Result<Value, RequestError> {
+    ) -> Result<Written, RequestError> {
         self.check_fence()?;
         let path = format!("{path}?fieldManager={FIELD_MANAGER}");
         let answer = self.call(method, &path, Some((content, body.to_string().into()))).await?;
-        Ok(serde_json::from_slice(&answer)?)
+        Ok(Written(answer))
     }
 
     fn check_fence(&self) -> Result<(), RequestError> {

@@ -238,6 +238,7 @@ impl Follower {
         let mut buffer = BytesMut::new();
         loop {
             let chunk = tokio::select! {
+                biased;
                 chunk = chunks.next() => chunk,
                 () = &mut limit => None,
             };
