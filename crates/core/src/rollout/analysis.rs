@@ -255,9 +255,9 @@ impl Pass<'_> {
             return current;
         }
         let needed = self.needs_new_run(current.as_ref());
-        // A retry waits for the preview like the first attempt did (B-11).
-        if (current.is_none() || needed) && !self.is_preview_at_size() {
-            return current;
+        // A retry waits for the preview like the first attempt did (B-11); what the last run found no longer counts.
+        if needed && !self.is_preview_at_size() {
+            return None;
         }
         if self.is_paused_inconclusive() || !needed {
             return current;

@@ -64,3 +64,128 @@ fn progressing_message(rollout: &Rollout, status: &RolloutStatus) -> Option<&'st
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use glidepath_api::{Rollout, RolloutStatus};
+    use serde_json::{Value, json};
+
+    use super::phase;
+
+    #[test]
+    fn the_first_row_that_applies_names_the_phase_r640_to_r651() {
+        let canary = json!({"canary": {}});
+        let routed = json!({"canary": {"trafficRouting": {}}});
+        let blue_green = json!({"blueGreen": {"activeService": "a"}});
+        let analysed =
+            json!({"blueGreen": {"activeService": "a", "postPromotionAnalysis": {"templates": []}}});
+        let done = json!({"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "stableRS": "x", "currentPodHash": "x"});
+        let with = |extra: Value| {
+            let mut status = done.clone();
+            crate::rollout::project::merge(&mut status, &extra);
+            status
+        };
+        let condition = |kind: &str, reason: &str| {
+            json!({"conditions": [{"type": kind, "status": "True", "reason": reason, "message": "m",
+            "lastUpdateTime": null, "lastTransitionTime": null}]})
+        };
+        for (row, strategy, spec, status, want) in [
+            (
+                "R-640",
+                &canary,
+                json!({"paused": true}),
+                with(condition("InvalidSpec", "InvalidSpec")),
+                "Degraded: InvalidSpec: m",
+            ),
+            (
+                "R-640",
+                &canary,
+                json!({}),
+                with(condition("Progressing", "RolloutAborted")),
+                "Degraded: RolloutAborted: m",
+            ),
+            (
+                "R-640",
+                &canary,
+                json!({}),
+                with(condition("Progressing", "ProgressDeadlineExceeded")),
+                "Degraded: ProgressDeadlineExceeded: m",
+            ),
+            ("R-641", &canary, json!({"paused": true}), done.clone(), "Paused: manually paused"),
+            (
+                "R-642",
+                &canary,
+                json!({}),
+                with(json!({"pauseConditions": [{"reason": "BlueGreenPause", "startTime": null}]})),
+                "Paused: BlueGreenPause",
+            ),
+            (
+                "R-643",
+                &canary,
+                json!({"restartAt": "2026-01-01T00:00:00Z"}),
+                done.clone(),
+                "Progressing: rollout is restarting",
+            ),
+            (
+                "R-644",
+                &canary,
+                json!({}),
+                with(json!({"updatedReplicas": 1})),
+                "Progressing: more replicas need to be updated",
+            ),
+            (
+                "R-645",
+                &canary,
+                json!({}),
+                with(json!({"availableReplicas": 1})),
+                "Progressing: updated replicas are still becoming available",
+            ),
+            ("R-646", &blue_green, json!({}), done.clone(), "Progressing: active service cutover pending"),
+            (
+                "R-647",
+                &analysed,
+                json!({}),
+                with(json!({"stableRS": "y", "blueGreen": {"activeSelector": "x"}})),
+                "Progressing: waiting for analysis to complete",
+            ),
+            (
+                "R-648",
+                &blue_green,
+                json!({}),
+                with(json!({"stableRS": "y", "blueGreen": {"activeSelector": "x"}})),
+                "Progressing: waiting for post-promotion verification to complete",
+            ),
+            (
+                "R-649",
+                &canary,
+                json!({}),
+                with(json!({"replicas": 3})),
+                "Progressing: old replicas are pending termination",
+            ),
+            ("R-649", &routed, json!({}), with(json!({"replicas": 3})), "Healthy: "),
+            (
+                "R-650",
+                &canary,
+                json!({}),
+                with(json!({"stableRS": "y"})),
+                "Progressing: waiting for all steps to complete",
+            ),
+            ("R-651", &canary, json!({}), done.clone(), "Healthy: "),
+            (
+                "R-651",
+                &blue_green,
+                json!({}),
+                with(json!({"blueGreen": {"activeSelector": "x"}})),
+                "Healthy: ",
+            ),
+        ] {
+            let mut object =
+                json!({"metadata": {"name": "r"}, "spec": {"replicas": 2, "strategy": strategy}});
+            crate::rollout::project::merge(&mut object["spec"], &spec);
+            let rollout: Rollout = serde_json::from_value(object).unwrap();
+            let status: RolloutStatus = serde_json::from_value(status).unwrap();
+            let (phase, message) = phase(&rollout, &status);
+            assert_eq!(format!("{phase}: {message}"), want, "{row}");
+        }
+    }
+}

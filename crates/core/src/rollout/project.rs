@@ -146,3 +146,27 @@ pub fn diff(from: &Value, to: &Value) -> Option<Value> {
     }
     Some(Value::Object(patch))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{diff, merge};
+
+    #[test]
+    fn a_patch_is_minimal_and_leads_from_one_document_to_the_other_r312() {
+        for (from, to, want) in [
+            (json!({"a": 1}), json!({"a": 1}), None),
+            (json!({"a": 1, "b": 2}), json!({"a": 1, "b": 3}), Some(json!({"b": 3}))),
+            (json!({"a": {"x": 1, "y": 2}}), json!({"a": {"x": 1}}), Some(json!({"a": {"y": null}}))),
+            (json!({"l": [1, 2]}), json!({"l": [1]}), Some(json!({"l": [1]}))),
+            (json!({"a": 1}), json!({"b": {"c": []}}), Some(json!({"a": null, "b": {"c": []}}))),
+        ] {
+            let patch = diff(&from, &to);
+            assert_eq!(patch, want);
+            let mut patched = from.clone();
+            merge(&mut patched, &patch.unwrap_or_else(|| json!({})));
+            assert_eq!(patched, to);
+        }
+    }
+}

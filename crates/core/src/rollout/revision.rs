@@ -90,6 +90,7 @@ impl Pass<'_> {
             if ours && template_matches(self.ro, existing) {
                 // Our own set, which the cache has not shown yet.
                 self.wake_in(1);
+                self.out.must_observe = true;
                 self.block(
                     "replica-set-not-seen-yet",
                     BlockerOwner::Controller,
@@ -113,6 +114,8 @@ impl Pass<'_> {
             &mut status,
             conditions::condition(kinds::PROGRESSING, "False", "ReplicaSetCreateError", &message, self.now),
         );
+        // The failure is dealt with once; the next round tries again.
+        self.out.must_observe = true;
         let retry = self.in_seconds(CREATE_RETRY_SECONDS);
         self.wake_by(retry);
         self.block(

@@ -114,3 +114,51 @@ fn merge_keeping_nulls(target: &mut serde_json::Value, patch: &serde_json::Value
         (target, patch) => merge(target, patch),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::coalesce;
+    use crate::plan::{Action, PlannedAction};
+
+    fn step(action: Action) -> PlannedAction {
+        PlannedAction { reason: "test".to_owned(), action }
+    }
+
+    #[test]
+    fn writes_to_one_set_become_one_and_the_later_word_counts() {
+        let note = |name: &str, value: &str| {
+            step(Action::PatchReplicaSet {
+                name: name.to_owned(),
+                patch: json!({"metadata": {"annotations": {"a": value}}}),
+            })
+        };
+        let scale = |from: i32, to: i32, annotations: &[(&str, Option<&str>)]| {
+            let annotations = annotations.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned)));
+            step(Action::ScaleReplicaSet {
+                name: "x".to_owned(),
+                from,
+                to,
+                annotations: annotations.collect::<BTreeMap<_, _>>(),
+            })
+        };
+        assert_eq!(
+            coalesce(vec![note("x", "1"), note("y", "1"), scale(1, 2, &[("b", None)])]),
+            [note("y", "1"), scale(1, 2, &[("a", Some("1")), ("b", None)]),]
+        );
+        assert_eq!(
+            coalesce(vec![scale(5, 3, &[("a", Some("1"))]), scale(3, 0, &[("a", None)])]),
+            [scale(5, 0, &[("a", None)])]
+        );
+        assert_eq!(coalesce(vec![scale(5, 3, &[]), note("x", "2")]), [scale(5, 3, &[("a", Some("2"))])]);
+        // A patch of anything else stays by itself.
+        let template = step(Action::PatchReplicaSet {
+            name: "x".to_owned(),
+            patch: json!({"spec": {"minReadySeconds": 3}}),
+        });
+        assert_eq!(coalesce(vec![template.clone(), scale(1, 2, &[])]), [template, scale(1, 2, &[])]);
+    }
+}

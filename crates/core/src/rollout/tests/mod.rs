@@ -2,7 +2,9 @@
 
 mod blue_green;
 mod canary;
+mod objects;
 mod properties;
+mod recovery;
 mod routed;
 
 use serde_json::{Value, json};

@@ -1,0 +1,281 @@
+//! Pauses, scaling, rollbacks, deadlines and restarts.
+
+use glidepath_api::cluster::Pod;
+use glidepath_api::{AnalysisPhase, Time, names};
+use serde_json::json;
+
+use super::{blue_green, canary, deployed, phase, resume};
+use crate::world::{Fate, World};
+
+fn progressing(world: &World) -> (String, String) {
+    let conditions = &world.snapshot.rollout.status.conditions;
+    let found = conditions.iter().find(|condition| condition.type_ == "Progressing").unwrap();
+    (found.status.clone(), found.reason.clone())
+}
+
+#[test]
+fn a_manual_pause_stops_the_update_but_not_the_new_revision_r301_r523() {
+    let mut world = deployed(canary(4, json!({})), &[], 0);
+    world.edit(|rollout| rollout.spec.paused = true);
+    world.set_image("web:2");
+    world.run_for(10);
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 0);
+    assert_eq!(phase(&world), ("Paused".to_owned(), "manually paused".to_owned()));
+    assert_eq!(progressing(&world), ("Unknown".to_owned(), "RolloutPaused".to_owned()));
+    assert_eq!(world.last.blocker.clone().unwrap().name, "paused-by-user");
+    world.edit(|rollout| rollout.spec.paused = false);
+    world.run_for(10);
+    assert_eq!(phase(&world).0, "Healthy");
+}
+
+#[test]
+fn a_paused_canary_still_follows_its_autoscaler_b04() {
+    let mut world = deployed(canary(10, json!({"steps": [{"setWeight": 20}, {"pause": {}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    world.edit(|rollout| rollout.spec.paused = true);
+    world.run_for(10);
+    let sizes = |world: &World| {
+        (world.set_of("web:1").unwrap().replicas(), world.set_of("web:2").unwrap().replicas())
+    };
+    assert_eq!(sizes(&world), (8, 2));
+    world.edit(|rollout| rollout.spec.replicas = Some(20));
+    world.run_for(10);
+    assert_eq!(sizes(&world), (16, 4));
+    assert!(!world.step());
+    world.edit(|rollout| rollout.spec.replicas = Some(5));
+    world.run_for(10);
+    assert_eq!(sizes(&world), (4, 1));
+}
+
+#[test]
+fn scaling_leaves_steps_and_pauses_alone_r801() {
+    let mut world = deployed(canary(10, json!({"steps": [{"setWeight": 20}, {"pause": {}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    world.edit(|rollout| rollout.spec.replicas = Some(5));
+    world.run_for(10);
+    assert_eq!(world.set_of("web:1").unwrap().replicas(), 4);
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 1);
+    assert_eq!(world.snapshot.rollout.status.current_step_index, Some(1));
+    assert_eq!(phase(&world).1, "CanaryPauseStep");
+}
+
+#[test]
+fn an_index_beyond_the_steps_is_taken_as_the_end_b56() {
+    let mut world = deployed(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    world.snapshot.rollout.status.current_step_index = Some(9);
+    resume(&mut world);
+    world.run_for(10);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!(world.snapshot.rollout.status.current_step_index, Some(2));
+}
+
+#[test]
+fn promote_of_the_command_line_skips_the_step_at_hand_r501() {
+    let mut world =
+        deployed(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {}}, {"pause": {}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    let status = &mut world.snapshot.rollout.status;
+    status.pause_conditions.clear();
+    status.controller_pause = false;
+    status.current_step_index = Some(2);
+    world.run_for(10);
+    assert_eq!(world.snapshot.rollout.status.current_step_index, Some(2));
+    assert_eq!(phase(&world).1, "CanaryPauseStep");
+}
+
+#[test]
+fn a_timed_pause_ends_strictly_after_its_time_r411() {
+    let mut world =
+        deployed(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {"duration": "1h"}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    let start = world.snapshot.rollout.status.pause_conditions[0].start_time;
+    let blocker = world.last.blocker.clone().unwrap();
+    assert_eq!(blocker.deadline, Some(start.plus_seconds(3600).timestamp()));
+    world.snapshot.now = start.plus_seconds(3600).timestamp();
+    world.step();
+    assert_eq!(phase(&world).1, "CanaryPauseStep");
+    world.snapshot.now += jiff::SignedDuration::from_millis(1);
+    world.run_for(5);
+    assert_eq!(phase(&world).0, "Healthy");
+}
+
+#[test]
+fn editing_steps_midway_starts_them_over_r405_b34() {
+    let mut world = deployed(canary(4, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    world.snapshot.rollout.status.abort = true;
+    world.run_for(10);
+    world.edit(|rollout| {
+        let steps = json!([{"setWeight": 25}, {"pause": {}}]);
+        rollout.spec.strategy.canary.as_mut().unwrap().steps = serde_json::from_value(steps).unwrap();
+    });
+    world.run_for(10);
+    assert!(!world.snapshot.rollout.status.abort);
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 1);
+    assert_eq!(phase(&world).1, "CanaryPauseStep");
+}
+
+/// Versions a to e in order, each complete before the next; then back to `target`.
+fn back_to(window: i32, target: u8) -> World {
+    let mut spec = canary(1, json!({"steps": [{"setWeight": 50}, {"pause": {}}]}));
+    spec["rollbackWindow"] = json!({"revisions": window});
+    let mut world = deployed(spec, &[], 0);
+    for number in 2..6 {
+        world.set_image(&format!("web:{number}"));
+        world.run_for(10);
+        resume(&mut world);
+        world.run_for(60);
+    }
+    assert_eq!(phase(&world).0, "Healthy");
+    world.forget();
+    world.set_image(&format!("web:{target}"));
+    world.run_for(60);
+    world
+}
+
+#[test]
+fn a_rollback_within_the_window_skips_steps_and_pauses_e70_e71() {
+    for (window, target, applies) in [(2, 4, true), (2, 3, true), (2, 2, false), (1, 4, true), (1, 3, false)]
+    {
+        let world = back_to(window, target);
+        let want = if applies { "Healthy" } else { "Paused" };
+        assert_eq!(phase(&world).0, want, "window {window}, back to {target}");
+    }
+}
+
+#[test]
+fn moving_forward_again_is_no_rollback_e72() {
+    let mut world = back_to(2, 3);
+    world.set_image("web:5");
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Paused");
+}
+
+#[test]
+fn a_deadline_may_abort_the_update_r554() {
+    let mut spec = canary(2, json!({"maxSurge": 1, "maxUnavailable": 0}));
+    spec["progressDeadlineSeconds"] = json!(60);
+    spec["progressDeadlineAbort"] = json!(true);
+    let mut world = deployed(spec, &[], 0);
+    world.fates.insert("web:2".to_owned(), Fate::Never);
+    world.set_image("web:2");
+    world.run_for(300);
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 0);
+    let (phase, message) = phase(&world);
+    assert_eq!(phase, "Degraded");
+    assert!(
+        message.starts_with("RolloutAborted: Rollout aborted update to revision 2: ReplicaSet \"web-"),
+        "{message}"
+    );
+    assert_eq!(world.events.iter().filter(|reason| *reason == "RolloutAborted").count(), 2, "R-554");
+}
+
+#[test]
+fn an_update_that_comes_late_is_progressing_again_r552() {
+    let mut spec = canary(2, json!({"maxSurge": 1, "maxUnavailable": 0}));
+    spec["progressDeadlineSeconds"] = json!(60);
+    let mut world = deployed(spec, &[], 0);
+    world.fates.insert("web:2".to_owned(), Fate::After(100));
+    world.set_image("web:2");
+    world.run_for(80);
+    assert_eq!(progressing(&world), ("False".to_owned(), "ProgressDeadlineExceeded".to_owned()));
+    world.run_for(300);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!(progressing(&world), ("True".to_owned(), "NewReplicaSetAvailable".to_owned()));
+}
+
+#[test]
+fn pods_restart_within_availability_and_the_time_is_remembered_r560_r563() {
+    let mut world = deployed(canary(3, json!({"maxUnavailable": 1})), &[], 0);
+    let at = Time::new(world.snapshot.now).plus_seconds(30);
+    world.edit(|rollout| rollout.spec.restart_at = Some(at));
+    world.run_for(10);
+    assert_eq!(phase(&world).1, "rollout is restarting");
+    let set = world.snapshot.replica_sets[0].clone();
+    let pod = |number: usize, created: Time| -> Pod {
+        let pod = json!({
+            "metadata": {"name": format!("web-{number}"), "uid": format!("pod-{number}"), "creationTimestamp": created,
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.metadata.name,
+                    "uid": set.metadata.uid, "controller": true}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        serde_json::from_value(pod).unwrap()
+    };
+    let before = at.plus_seconds(-100);
+    world.snapshot.pods = vec![pod(1, before), pod(2, before), pod(3, before)];
+    world.snapshot.now = at.plus_seconds(1).timestamp();
+    world.step();
+    assert_eq!(world.writes.get("evictPod"), Some(&1), "one at a time: {:?}", world.last);
+    assert!(world.snapshot.rollout.status.restarted_at.is_none());
+    world.snapshot.pods = (1..4).map(|number| pod(number, at.plus_seconds(5))).collect();
+    world.run_for(40);
+    assert_eq!(world.snapshot.rollout.status.restarted_at, Some(at));
+    assert_eq!(phase(&world).0, "Healthy");
+}
+
+#[test]
+fn a_retried_pre_promotion_waits_for_the_preview_b11() {
+    let extra = json!({"prePromotionAnalysis": {"templates": [{"templateName": "check"}]}, "abortScaleDownDelaySeconds": 1});
+    let mut world = World::new(blue_green(2, extra), &["active", "preview"], 0);
+    let template = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
+    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(template).unwrap());
+    world.run_for(5);
+    world.fates.insert("web:2".to_owned(), Fate::After(20));
+    world.set_image("web:2");
+    world.run_for(30);
+    let run = world.snapshot.analysis_runs[0].metadata.name.clone();
+    world.end_run(&run, AnalysisPhase::Failed, "");
+    world.run_for(60);
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 0);
+    world.snapshot.rollout.status.abort = false;
+    world.run_for(10);
+    assert_eq!(world.snapshot.analysis_runs.len(), 1, "the preview has no pods yet");
+    world.run_for(30);
+    assert_eq!(world.snapshot.analysis_runs.len(), 2);
+}
+
+#[test]
+fn steps_wait_while_stable_cannot_take_its_share_b47_b53() {
+    let strategy = json!({
+        "canaryService": "canary", "stableService": "stable",
+        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
+        "steps": [{"setWeight": 25}, {"pause": {"duration": 1}}, {"setWeight": 75}],
+    });
+    let mut world = deployed(canary(4, strategy), &["canary", "stable"], 1);
+    world.set_image("web:2");
+    world.run_for(0);
+    assert_eq!(world.snapshot.rollout.status.current_step_index, Some(1));
+    // Stable loses its pods.
+    world.snapshot.replica_sets.iter_mut().filter(|set| set.revision() == Some(1)).for_each(|set| {
+        set.status.available_replicas = 0;
+    });
+    world.snapshot.now += jiff::SignedDuration::from_secs(5);
+    for _ in 0..5 {
+        world.step();
+    }
+    assert_eq!(world.snapshot.rollout.status.current_step_index, Some(2));
+    assert_eq!(world.last.blocker.clone().unwrap().name, "stable-not-available");
+    let carried = world.snapshot.routers[0].weights.clone().unwrap();
+    assert_eq!(carried.canary, 25, "no traffic moves");
+}
+
+#[test]
+fn counts_wait_while_pods_are_on_their_way_and_are_right_in_the_end() {
+    let mut world = deployed(canary(6, json!({})), &[], 0);
+    world.fates.insert("web:2".to_owned(), Fate::After(1));
+    world.set_image("web:2");
+    world.run_for(60);
+    let status = &world.snapshot.rollout.status;
+    assert_eq!((status.replicas, status.available_replicas, status.updated_replicas), (6, 6, 6));
+    assert_eq!(phase(&world).0, "Healthy");
+    let (scaled, written) = (world.writes["scaleReplicaSet"], world.writes["patchStatus"]);
+    assert!(written <= scaled, "{:?}", world.writes);
+    assert!(world.set_of("web:1").unwrap().metadata.annotation(names::SCALE_DOWN_DEADLINE).is_none());
+}
