@@ -14,6 +14,7 @@ use glidepath_api::{
 };
 use glidepath_clock::Clock;
 use glidepath_core::analysis::templates::{Catalog, reachable};
+use glidepath_core::experiment::service_name;
 use glidepath_core::snapshot::{AnalysisSnapshot, ExperimentSnapshot, Failure, RolloutSnapshot, Settings};
 use glidepath_core::traffic::{RouterKind, RouterObservation};
 use glidepath_traffic::{ObjectRef, Seen};
@@ -485,14 +486,8 @@ fn experiment_services(view: &View<'_>, experiment: &Experiment) -> BTreeSet<Str
         .map(|(key, _)| key.name.to_string())
         .collect();
     names.extend(experiment.status.template_statuses.iter().map(|status| status.service_name.clone()));
-    for template in &experiment.spec.templates {
-        let Some(service) = &template.service else { continue };
-        names.insert(if service.name.is_empty() {
-            format!("{}-{}", experiment.metadata.name, template.name)
-        } else {
-            service.name.clone()
-        });
-    }
+    let with_service = experiment.spec.templates.iter().filter(|template| template.service.is_some());
+    names.extend(with_service.map(|template| service_name(experiment, template)));
     names.remove("");
     names
 }
