@@ -24,6 +24,9 @@ use crate::record::{DecisionRecord, SnapshotRef};
 use crate::run::{Decisions, Observer};
 use crate::server::ApiServer;
 
+/// A plan that asks to be looked at again at once is looked at again after this; what it waits for is due to
+/// the tick of a clock then, and a mistaken one costs little.
+const SOONEST: Duration = Duration::from_millis(20);
 /// How long the caches are given to show a write before its object is read directly.
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// When to look again at an object whose kind is not cached yet.
@@ -281,7 +284,7 @@ impl Shell {
             });
         }
         let resync = self.resync(&key.object);
-        let wake = plan.wake_at.map(|at| Instant::now() + self.clock.until(at));
+        let wake = plan.wake_at.map(|at| Instant::now() + self.clock.until(at).max(SOONEST));
         Outcome::Settled(Some(wake.map_or(resync, |wake| wake.min(resync))))
     }
 

@@ -1,0 +1,74 @@
+//! A control plane given by kubeconfig, on which some controller is already at work.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use async_trait::async_trait;
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::metric_host::{Script, serve};
+use crate::plane::Plane;
+
+/// A real plane: wall-clock time, real HTTP metrics.
+pub struct RealPlane {
+    client: Client,
+    kubeconfig: PathBuf,
+    plugin: PathBuf,
+    script: Script,
+    host: String,
+}
+
+impl RealPlane {
+    /// Connects with the rights the kubeconfig gives; verbs go through the `plugin` program.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used or the metric host cannot be bound.
+    pub async fn connect(kubeconfig: &Path, plugin: &Path) -> Result<Self> {
+        let (path, plugin) = (kubeconfig.to_path_buf(), plugin.to_path_buf());
+        let config = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+        let script = Script::default();
+        let host = serve(script.clone()).await?;
+        Ok(Self { client: Client::try_from(config)?, kubeconfig: path, plugin, script, host })
+    }
+}
+
+#[async_trait(?Send)]
+impl Plane for RealPlane {
+    fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    fn metric_host(&self) -> String {
+        self.host.clone()
+    }
+
+    fn script_metric(&self, path: &str, answers: Vec<(u16, String)>) {
+        self.script.set(path, answers);
+    }
+
+    async fn plugin(&self, namespace: &str, words: &[String]) -> Result<String> {
+        let output = tokio::process::Command::new(&self.plugin)
+            .args(words)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(["--namespace", namespace])
+            .output()
+            .await
+            .with_context(|| format!("start {}", self.plugin.display()))?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(90)
+    }
+}

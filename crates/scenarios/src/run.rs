@@ -1,0 +1,363 @@
+//! Tells a story on a plane and says where it goes wrong.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures::{StreamExt as _, TryStreamExt as _};
+use glidepath_gocompat::podhash::pod_template_hash;
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent,
+    WatchParams,
+};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+
+use crate::plane::Plane;
+use crate::story::{Beat, Expectation, Story, Target};
+
+/// How often it looks.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// Tells `story` in `namespace`, which is created for it.
+///
+/// # Errors
+/// Says which beat or expectation did not hold and what was found instead.
+pub async fn tell(story: &Story, plane: &dyn Plane, namespace: &str) -> Result<()> {
+    let stage = Stage { plane, namespace: namespace.to_owned(), events: Arc::default() };
+    stage.open().await?;
+    let listener = stage.listen().await?;
+    let told = stage.play(story).await;
+    listener.abort();
+    told.with_context(|| format!("story \"{}\"", story.name))
+}
+
+/// The namespace a story is told in.
+struct Stage<'a> {
+    plane: &'a dyn Plane,
+    namespace: String,
+    /// `(kind/name, reason, message)` of every event, in the order in which they were written.
+    events: Arc<Mutex<Vec<(String, String, String)>>>,
+}
+
+impl Stage<'_> {
+    async fn open(&self) -> Result<()> {
+        let namespaces = Api::<DynamicObject>::all_with(self.plane.client(), &resource("Namespace")?);
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
+        namespaces.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        Ok(())
+    }
+
+    /// Follows the namespace's events, counting a repeated one once per repetition.
+    async fn listen(&self) -> Result<tokio::task::JoinHandle<()>> {
+        let api = self.api("Event")?;
+        let from = api.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
+        let events = Arc::clone(&self.events);
+        Ok(tokio::spawn(async move {
+            let mut from = from;
+            loop {
+                let Ok(stream) = api.watch(&WatchParams::default(), &from).await else {
+                    tokio::time::sleep(GLANCE).await;
+                    continue;
+                };
+                let mut stream = stream.boxed();
+                while let Ok(Some(event)) = stream.try_next().await {
+                    let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
+                    if let Some(version) = &object.metadata.resource_version {
+                        from.clone_from(version);
+                    }
+                    let text = |path: &str| object.data.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+                    let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
+                    events
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((about, text("/reason"), text("/message")));
+                }
+            }
+        }))
+    }
+
+    async fn play(&self, story: &Story) -> Result<()> {
+        for object in &story.given {
+            self.create(object).await?;
+        }
+        for (index, beat) in story.beats.iter().enumerate() {
+            self.act(beat).await.with_context(|| format!("beat {} of {}: {beat:?}", index + 1, story.beats.len()))?;
+        }
+        for expectation in &story.finally {
+            self.until(expectation).await.with_context(|| format!("at the end: {expectation:?}"))?;
+        }
+        if let Some((rollout, reasons)) = &story.events {
+            self.settle().await;
+            self.await_events(rollout, reasons).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&self, beat: &Beat) -> Result<()> {
+        match beat {
+            Beat::Create(object) => self.create(object).await,
+            Beat::Plugin(command) => self.plugin(command).await.map(|_| ()),
+            Beat::PluginFails(command, text) => match self.plugin(command).await {
+                Ok(output) => bail!("`{command}` succeeded: {output}"),
+                Err(error) if format!("{error:#}").contains(text) => Ok(()),
+                Err(error) => bail!("`{command}` failed otherwise: {error:#}"),
+            },
+            Beat::Patch { of, patch } => {
+                let patch = self.fill(patch).await?;
+                self.api(of.kind)?.patch(&of.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+                Ok(())
+            }
+            Beat::Delete(target) => {
+                self.api(target.kind)?.delete(&target.name, &DeleteParams::background()).await?;
+                Ok(())
+            }
+            Beat::Metric { path, answers } => {
+                self.plane.script_metric(&format!("/{}{path}", self.namespace), answers.clone());
+                Ok(())
+            }
+            Beat::Until(expectation) => self.until(expectation).await,
+            Beat::Pass(time) => {
+                self.plane.pass(*time).await;
+                Ok(())
+            }
+            Beat::Now(expectation) => self.holds(expectation).await?.map_err(|found| anyhow!(found)),
+            Beat::Stays(expectation, time) => {
+                let mut left = *time;
+                while !left.is_zero() {
+                    self.holds(expectation).await?.map_err(|found| anyhow!("no longer: {found}"))?;
+                    let glance = GLANCE.min(left);
+                    self.plane.pass(glance).await;
+                    left -= glance;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn create(&self, object: &Value) -> Result<()> {
+        let object = self.fill(object).await?;
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let parsed: DynamicObject = serde_json::from_value(object.clone())?;
+        let resource = resource(kind)?;
+        let api = if kind == "ClusterAnalysisTemplate" {
+            Api::all_with(self.plane.client(), &resource)
+        } else {
+            Api::namespaced_with(self.plane.client(), &self.namespace, &resource)
+        };
+        api.create(&PostParams::default(), &parsed).await.with_context(|| format!("create {kind}"))?;
+        Ok(())
+    }
+
+    async fn plugin(&self, command: &str) -> Result<String> {
+        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        self.plane.plugin(&self.namespace, &words).await
+    }
+
+    async fn until(&self, expectation: &Expectation) -> Result<()> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.holds(expectation).await? {
+                Ok(()) => return Ok(()),
+                Err(found) if waited >= self.plane.patience() => {
+                    let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let last: Vec<_> = events.iter().rev().take(12).rev().collect();
+                    bail!("still not after {waited:?}: {found}\nlast events: {last:#?}");
+                }
+                Err(_) => {
+                    self.plane.pass(GLANCE).await;
+                    waited += GLANCE;
+                }
+            }
+        }
+    }
+
+    /// Whether the expectation holds; if not, what was found instead.
+    async fn holds(&self, expectation: &Expectation) -> Result<Result<(), String>> {
+        Ok(match expectation {
+            Expectation::Contains(target, document) => {
+                let Some(found) = self.fetch(target).await? else {
+                    return Ok(Err(format!("{} {} does not exist", target.kind, target.name)));
+                };
+                let document = match self.fill(document).await {
+                    Ok(document) => document,
+                    Err(missing) => return Ok(Err(missing.to_string())),
+                };
+                difference(&document, &found, "").map_or(Ok(()), Err)
+            }
+            Expectation::Absent(target) => match self.fetch(target).await? {
+                None => Ok(()),
+                Some(_) => Err(format!("{} {} exists", target.kind, target.name)),
+            },
+            Expectation::Pods { image, replicas } => match self.replica_set(image).await? {
+                Some(set)
+                    if number(&set, "/spec/replicas") == *replicas
+                        && number(&set, "/status/availableReplicas") == *replicas
+                        && number(&set, "/status/replicas") == *replicas =>
+                {
+                    Ok(())
+                }
+                None if *replicas == 0 => Ok(()),
+                None => Err(format!("no ReplicaSet runs {image}")),
+                Some(set) => Err(format!(
+                    "the ReplicaSet of {image} wants {}, has {}, available {}",
+                    number(&set, "/spec/replicas"),
+                    number(&set, "/status/replicas"),
+                    number(&set, "/status/availableReplicas")
+                )),
+            },
+            Expectation::Wants { image, replicas } => match self.replica_set(image).await? {
+                Some(set) if number(&set, "/spec/replicas") == *replicas => Ok(()),
+                None if *replicas == 0 => Ok(()),
+                found => Err(format!(
+                    "the ReplicaSet of {image} wants {:?}",
+                    found.map(|set| number(&set, "/spec/replicas"))
+                )),
+            },
+            Expectation::Phase { rollout, phase, message } => self.phase(rollout, phase, message).await?,
+            Expectation::All(expectations) => {
+                for expectation in expectations {
+                    if let Err(found) = Box::pin(self.holds(expectation)).await? {
+                        return Ok(Err(found));
+                    }
+                }
+                Ok(())
+            }
+        })
+    }
+
+    async fn phase(&self, rollout: &str, phase: &str, message: &str) -> Result<Result<(), String>> {
+        let target = Target { kind: "Rollout", name: rollout.to_owned() };
+        let Some(found) = self.fetch(&target).await? else {
+            return Ok(Err(format!("Rollout {rollout} does not exist")));
+        };
+        let text = |path: &str| found.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let observed = text("/status/observedGeneration") == number(&found, "/metadata/generation").to_string();
+        if observed && text("/status/phase") == phase && text("/status/message").starts_with(message) {
+            return Ok(Ok(()));
+        }
+        Ok(Err(format!("{} {:?} (observed: {observed})", text("/status/phase"), text("/status/message"))))
+    }
+
+    async fn replica_set(&self, image: &str) -> Result<Option<Value>> {
+        for set in self.api("ReplicaSet")?.list(&ListParams::default()).await? {
+            let set = serde_json::to_value(set)?;
+            let first = set.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
+            let owner = set.pointer("/metadata/ownerReferences/0/kind").and_then(Value::as_str);
+            if first == Some(image) && owner != Some("Experiment") {
+                return Ok(Some(set));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn fetch(&self, target: &Target) -> Result<Option<Value>> {
+        Ok(self.api(target.kind)?.get_opt(&target.name).await?.map(serde_json::to_value).transpose()?)
+    }
+
+    fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        Ok(Api::namespaced_with(self.plane.client(), &self.namespace, &resource(kind)?))
+    }
+
+    /// Replaces `{hash:IMAGE}` and `{metrics}` in every string.
+    async fn fill(&self, document: &Value) -> Result<Value> {
+        let mut text = document.to_string();
+        text = text.replace("{metrics}", &format!("{}/{}", self.plane.metric_host(), self.namespace));
+        while let Some(start) = text.find("{hash:") {
+            let rest = &text[start + 6..];
+            let end = rest.find('}').context("unclosed {hash:")?;
+            let image = rest[..end].to_owned();
+            let hash = match self.replica_set(&image).await? {
+                Some(set) => set
+                    .pointer("/metadata/labels/rollouts-pod-template-hash")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
+                None => bail!("no ReplicaSet runs {image}"),
+            };
+            text = text.replace(&format!("{{hash:{image}}}"), &hash);
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Lets what is under way come to rest.
+    async fn settle(&self) {
+        self.plane.pass(Duration::from_secs(3)).await;
+    }
+
+    /// Waits until the Rollout's events are these; a recorder may be slow, but not say more or other things.
+    async fn await_events(&self, rollout: &str, reasons: &[&str]) -> Result<()> {
+        let about = format!("Rollout/{rollout}");
+        let mut waited = Duration::ZERO;
+        loop {
+            let told: Vec<(String, String)> = {
+                let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+                let ours = events.iter().filter(|(object, ..)| *object == about);
+                ours.map(|(_, reason, message)| (reason.clone(), message.clone())).collect()
+            };
+            if told.iter().map(|(reason, _)| reason.as_str()).eq(reasons.iter().copied()) {
+                return Ok(());
+            }
+            if told.len() >= reasons.len() || waited >= self.plane.patience() {
+                let long: Vec<String> = told.iter().map(|(reason, message)| format!("{reason}: {message}")).collect();
+                bail!("events were\n  {}\nbut should have been\n  {}", long.join("\n  "), reasons.join("\n  "));
+            }
+            self.plane.pass(GLANCE).await;
+            waited += GLANCE;
+        }
+    }
+}
+
+fn number(object: &Value, path: &str) -> i64 {
+    object.pointer(path).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// Where `found` does not contain `wanted`, if anywhere.
+fn difference(wanted: &Value, found: &Value, path: &str) -> Option<String> {
+    match (wanted, found) {
+        (Value::Object(members), Value::Object(seen)) => members.iter().find_map(|(key, value)| {
+            let path = format!("{path}.{key}");
+            match seen.get(key) {
+                None if is_empty(value) => None,
+                None => Some(format!("{path} is absent, not {value}")),
+                Some(seen) => difference(value, seen, &path),
+            }
+        }),
+        (Value::Array(items), Value::Array(seen)) if items.len() == seen.len() => {
+            items.iter().zip(seen).enumerate().find_map(|(i, (item, seen))| difference(item, seen, &format!("{path}[{i}]")))
+        }
+        (wanted, found) if wanted == found => None,
+        (wanted, found) => Some(format!("{path} is {found}, not {wanted}")),
+    }
+}
+
+/// Whether nothing but absent members is wanted.
+fn is_empty(wanted: &Value) -> bool {
+    match wanted {
+        Value::Null => true,
+        Value::Object(members) => !members.is_empty() && members.values().all(is_empty),
+        _ => false,
+    }
+}
+
+/// The resource of a kind that stories use.
+fn resource(kind: &str) -> Result<ApiResource> {
+    let (group, version) = match kind {
+        "Namespace" | "Service" | "Pod" | "Event" | "Secret" | "ConfigMap" => ("", "v1"),
+        "ReplicaSet" | "Deployment" => ("apps", "v1"),
+        "Job" => ("batch", "v1"),
+        "VirtualService" | "DestinationRule" => ("networking.istio.io", "v1alpha3"),
+        "HTTPRoute" => ("gateway.networking.k8s.io", "v1"),
+        "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "ClusterAnalysisTemplate" | "Experiment" => {
+            ("argoproj.io", "v1alpha1")
+        }
+        other => bail!("stories do not know the kind {other}"),
+    };
+    Ok(ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)))
+}
+
+/// The hash a Rollout's pod template has before any collision, for stories that name it.
+#[must_use]
+pub fn hash_of(rollout: &Value) -> String {
+    pod_template_hash(&rollout["spec"]["template"], None)
+}
