@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::body::Body;
+use crate::managed::Writer;
 use crate::refusal::{Refusal, Reply};
 use crate::registry::Resource;
 use crate::request::{Query, View};
@@ -98,6 +99,8 @@ pub(crate) struct WriteOptions {
     pub field_validation: FieldValidation,
     pub field_manager: String,
     pub force: bool,
+    /// Set when the write is a server-side apply that was merged already.
+    pub applied: Option<Writer>,
 }
 
 impl WriteOptions {
@@ -140,7 +143,13 @@ impl WriteOptions {
             "" => call.header("user-agent").split('/').next().unwrap_or_default().to_owned(),
             manager => manager.to_owned(),
         };
-        Ok(Self { dry_run, field_validation, field_manager: manager, force: call.query.flag("force") })
+        Ok(Self {
+            dry_run,
+            field_validation,
+            field_manager: manager,
+            force: call.query.flag("force"),
+            applied: None,
+        })
     }
 }
 

@@ -36,6 +36,7 @@ mod document;
 mod faults;
 mod kinds;
 mod logs;
+mod managed;
 mod names;
 mod openapi;
 mod patch;

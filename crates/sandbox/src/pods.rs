@@ -34,7 +34,7 @@ pub(crate) fn bind(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer>
     let mut object = old.clone();
     map_at(&mut object, "spec").insert("nodeName".into(), json!(node));
     set_scheduled(plane, &mut object);
-    finish_update(plane, &mut contents, target, &current, &old, object, options.dry_run);
+    finish_update(plane, &mut contents, target, &current, &old, object, &options);
     Ok(success(201))
 }
 

@@ -10,7 +10,6 @@ use crate::call::{Answer, Call, Target};
 use crate::plane::Plane;
 use crate::refusal::{Cause, Refusal, Reply, Subject};
 use crate::represent::{Include, Lens};
-use crate::request::View;
 use crate::selectors::Selector;
 use crate::store::Stored;
 
@@ -195,9 +194,4 @@ fn check_version_match(matching: &str, asked: Option<u64>, token: &str) -> Reply
             &["Exact".into(), "NotOlderThan".into(), String::new()],
         )),
     }
-}
-
-/// Whether the call's view is a table, whose rows are numbered by the first event only.
-pub(crate) fn is_table(call: &Call) -> bool {
-    call.view == View::Table
 }

@@ -33,7 +33,7 @@ pub(crate) fn serve(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
     if !causes.is_empty() {
         return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
     }
-    let stored = finish_update(plane, &mut contents, target, &current, &old, object, options.dry_run);
+    let stored = finish_update(plane, &mut contents, target, &current, &old, object, &options);
     Ok(Answer::value(200, &scale_of(target, &paths, &stored.object())))
 }
 

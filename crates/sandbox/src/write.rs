@@ -10,6 +10,7 @@ use crate::call::{Answer, Call, FieldValidation, Target, WriteOptions};
 use crate::convert;
 use crate::decode;
 use crate::document::{self, as_map, metadata};
+use crate::managed::{self, Node, Writer};
 use crate::names;
 use crate::plane::Plane;
 use crate::read::lens;
@@ -97,6 +98,7 @@ pub(crate) fn create_object(
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
     check_namespace_matches(target, &mut object)?;
+    let sent = options.applied.as_ref().map(|_| object.clone());
     admission::check_fields(target, &mut object, options.field_validation, warnings)
         .map_err(|undecodable| undecodable.into_refusal(target, None))?;
     if target.resource.namespaced {
@@ -119,7 +121,39 @@ pub(crate) fn create_object(
         let refusal = Refusal::already_exists(&target.resource.subject(), key.name());
         return Err(if generated { refusal.with_retry_after(1) } else { refusal });
     }
+    match &options.applied {
+        Some(writer) => {
+            let sent = convert::to_stored(&target.resource, target.version, sent.unwrap_or_default());
+            let fields = crate::patch::apply::applied_fields(target, &sent);
+            managed::set_entries(&mut object, vec![managed::own_entry(writer, fields)]);
+        }
+        None => {
+            let mut nothing = crate::patch::apply::nothing(target);
+            if target.resource.is("", "services") {
+                // Addresses are given out later, on nobody's behalf.
+                for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+                    if let Some(value) = object.pointer(&format!("/spec/{key}")).cloned() {
+                        nothing["spec"][key] = value;
+                    }
+                }
+            }
+            note_writer(plane, target, &nothing, &mut object, options);
+        }
+    }
     Ok(commit(plane, contents, &target.resource, object, options.dry_run))
+}
+
+/// Keeps `managedFields` up to date after a plain write.
+fn note_writer(plane: &Plane, target: &Target, old: &Value, object: &mut Value, options: &WriteOptions) {
+    let writer = Writer {
+        manager: options.field_manager.clone(),
+        applies: false,
+        api_version: target.api_version(),
+        subresource: target.subresource.clone(),
+        now: plane.timestamp(),
+    };
+    let has_status = target.resource.versions[target.version].status;
+    managed::note_update(Node::of(&target.resource), old, object, &writer, has_status);
 }
 
 fn new_object_causes(plane: &Plane, target: &Target, object: &Value) -> Vec<Cause> {
@@ -363,7 +397,7 @@ pub(crate) fn replace_object(
     if !causes.is_empty() {
         return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
     }
-    Ok(finish_update(plane, contents, target, current, &old, object, options.dry_run))
+    Ok(finish_update(plane, contents, target, current, &old, object, options))
 }
 
 /// Numbers the update, drops it when nothing changed, completes a deletion that waited for it.
@@ -374,8 +408,9 @@ pub(crate) fn finish_update(
     current: &Arc<Stored>,
     old: &Value,
     mut object: Value,
-    dry_run: bool,
+    options: &WriteOptions,
 ) -> Arc<Stored> {
+    let dry_run = options.dry_run;
     if target.resource.generation {
         let before = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1);
         // Being put on a node is no change of what was asked for.
@@ -384,6 +419,9 @@ pub(crate) fn finish_update(
     }
     if object == *old {
         return Arc::clone(current);
+    }
+    if options.applied.is_none() {
+        note_writer(plane, target, old, &mut object, options);
     }
     if is_ready_to_go(&target.resource, &object) {
         if dry_run {
@@ -469,8 +507,12 @@ fn carry_over(target: &Target, old: &Value, new: &mut Value, part: Part) -> Repl
     match part {
         Part::Status => {
             let status = new.get("status").cloned();
+            let managers = new.pointer("/metadata/managedFields").cloned();
             *new = old.clone();
             set_or_remove(as_map(new), "status", status);
+            if let Some(managers) = managers {
+                metadata(new).insert("managedFields".into(), managers);
+            }
             return Ok(());
         }
         Part::Finalize => {
@@ -495,11 +537,11 @@ fn carry_over(target: &Target, old: &Value, new: &mut Value, part: Part) -> Repl
         "generation",
         "generateName",
         "resourceVersion",
-        "managedFields",
     ] {
         set_or_remove(new_meta, key, old_meta.get(key).cloned());
     }
     new_meta.remove("selfLink");
+    keep_managers(old_meta, new_meta);
     drop_empty_metadata(new_meta);
     if document::is_being_deleted(old) {
         let before = document::finalizers(old);
@@ -522,6 +564,18 @@ fn carry_over(target: &Target, old: &Value, new: &mut Value, part: Part) -> Repl
     Ok(())
 }
 
+/// Clients that leave the managers out keep them; one empty entry resets them.
+fn keep_managers(old: &Map<String, Value>, new: &mut Map<String, Value>) {
+    let reset = |list: &[Value]| matches!(list, [Value::Object(one)] if one.values().all(|value| value.as_str() == Some("") || value.is_null()));
+    match new.get("managedFields").and_then(Value::as_array) {
+        None => set_or_remove(new, "managedFields", old.get("managedFields").cloned()),
+        Some(list) if list.is_empty() || reset(list) => {
+            new.remove("managedFields");
+        }
+        Some(_) => {}
+    }
+}
+
 fn set_or_remove(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     match value {
         Some(value) => {
@@ -540,5 +594,6 @@ pub(crate) fn internal_options() -> WriteOptions {
         field_validation: FieldValidation::Ignore,
         field_manager: "kube-apiserver".into(),
         force: false,
+        applied: None,
     }
 }

@@ -1,5 +1,6 @@
 //! PATCH in its forms: JSON patch, merge patch, strategic merge patch.
 
+pub(crate) mod apply;
 mod strategic;
 
 use std::sync::Arc;
@@ -34,6 +35,9 @@ enum Patch {
 
 /// PATCH of an object or of its status.
 pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
+    if call.content_type() == APPLY_PATCH {
+        return apply::apply(plane, call, target);
+    }
     let options = WriteOptions::parse(call)?;
     let patch = parse(call, target)?;
     let mut warnings = Vec::new();

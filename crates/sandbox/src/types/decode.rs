@@ -17,14 +17,26 @@ pub(crate) struct Decoded {
 /// # Errors
 /// The decoder's words for the first value of a wrong type.
 pub(crate) fn decode(kind: &'static Type, object: &mut Value, at: &str) -> Result<Decoded, String> {
-    let mut reader = Reader { decoded: Decoded::default() };
+    let mut reader = Reader { decoded: Decoded::default(), bare: false };
     let found = std::mem::take(object);
     *object = reader.object(kind, found, at, "")?;
     Ok(reader.decoded)
 }
 
+/// Reads `object` without filling in or leaving out zero values: only what is there changes its form.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_bare(kind: &'static Type, object: &mut Value) -> Result<Decoded, String> {
+    let mut reader = Reader { decoded: Decoded::default(), bare: true };
+    let found = std::mem::take(object);
+    *object = reader.object(kind, found, "", "")?;
+    Ok(reader.decoded)
+}
+
 struct Reader {
     decoded: Decoded,
+    bare: bool,
 }
 
 impl Reader {
@@ -49,12 +61,13 @@ impl Reader {
                 continue;
             };
             if let Some(value) = self.value(&field.shape, value, &path, kind.go_name())?
-                && !(field.dropped_when_zero && is_zero(&field.shape, &value))
+                && !(field.dropped_when_zero && !self.bare && is_zero(&field.shape, &value))
             {
                 out.insert(key, value);
             }
         }
-        for field in kind.fields.iter().filter(|field| field.always_there) {
+        let bare = self.bare;
+        for field in kind.fields.iter().filter(|field| field.always_there && !bare) {
             if !out.contains_key(field.name) {
                 let zero = self.zero(field, at, kind)?;
                 out.insert(field.name.to_owned(), zero);

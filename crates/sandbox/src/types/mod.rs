@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-pub(crate) use decode::decode;
+pub(crate) use decode::{decode, decode_bare};
 
 const TABLE: &str = include_str!("kubernetes.txt");
 
