@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::call::Target;
+use crate::delete::{DeleteOptions, delete_object};
 use crate::document::{self, default_to, map_at, text};
 use crate::plane::Plane;
 use crate::refusal::Cause;
 use crate::registry::{Resource, ScalePaths, Version};
-use crate::store::Contents;
+use crate::store::{Contents, Key};
 
 /// Defaults and status of a definition. `old` is the stored one when it is replaced.
 pub(crate) fn prepare(plane: &Plane, old: Option<&Value>, object: &mut Value) {
@@ -104,12 +106,73 @@ pub(crate) fn follow(plane: &Plane, contents: &mut Contents, object: Option<&Val
     let Some((plural, group)) = name.split_once('.') else { return };
     if let Some(resource) = plane.registry.get(group, plural).filter(|resource| resource.is_custom()) {
         plane.registry.remove(group, plural);
-        let keys: Vec<_> = contents.table(&resource.table).objects.keys().cloned().collect();
-        for key in keys {
-            contents.remove(&resource.table, &key);
-        }
         contents.drop_table(&resource.table);
     }
+}
+
+const TABLE: &str = "customresourcedefinitions.apiextensions.k8s.io";
+/// Holds a definition until its objects are gone.
+pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Marks a definition that is being deleted; its objects follow.
+pub(crate) fn mark_terminating(plane: &Plane, object: &mut Value) {
+    let finalizers = document::metadata(object).entry("finalizers").or_insert_with(|| json!([]));
+    if let Some(list) = finalizers.as_array_mut()
+        && !list.contains(&json!(CLEANUP))
+    {
+        list.push(json!(CLEANUP));
+    }
+    let condition = json!({
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        "lastTransitionTime": plane.timestamp(),
+    });
+    let conditions = map_at(object, "status").entry("conditions").or_insert_with(|| json!([]));
+    if let Some(list) = conditions.as_array_mut()
+        && !list.iter().any(|one| text(one, "/type") == "Terminating")
+    {
+        list.push(condition);
+    }
+}
+
+/// Deletes the objects of a definition that is going away. Those with finalizers stay for now.
+pub(crate) fn delete_objects(plane: &Plane, contents: &mut Contents, name: &str) {
+    let Some((plural, group)) = name.split_once('.') else { return };
+    let Some(resource) = plane.registry.get(group, plural) else { return };
+    let keys: Vec<_> = contents.table(&resource.table).objects.keys().cloned().collect();
+    for key in keys {
+        let target = Target {
+            resource: Arc::clone(&resource),
+            version: resource.storage,
+            namespace: key.namespace().to_owned(),
+            name: key.name().to_owned(),
+            subresource: String::new(),
+        };
+        // An object that is gone by now is what was wanted.
+        let _ = delete_object(plane, contents, &target, &DeleteOptions::default());
+    }
+    finish(plane, contents, &resource);
+}
+
+/// Removes the definition once nothing of its kind is left.
+pub(crate) fn finish(plane: &Plane, contents: &mut Contents, resource: &Resource) {
+    if !contents.table(&resource.table).objects.is_empty() {
+        return;
+    }
+    let key = Key::new("", &resource.qualified_plural());
+    let Some(mut definition) = contents.get(TABLE, &key).map(|stored| stored.object()) else { return };
+    if !document::is_being_deleted(&definition) {
+        return;
+    }
+    if let Some(list) = definition.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
+        list.retain(|one| one != CLEANUP);
+        if !list.is_empty() {
+            contents.put(TABLE, definition);
+            return;
+        }
+    }
+    contents.remove(TABLE, &key);
+    follow(plane, contents, None, key.name());
 }
 
 /// Serves what the stored definitions say, after a restart.
@@ -151,6 +214,7 @@ pub(crate) fn resource_of(object: &Value) -> Resource {
         versions: described.into_iter().map(|(version, _)| version).collect(),
         storage,
         built_in: None,
+        terminating: document::is_being_deleted(object),
         group,
         plural,
     }

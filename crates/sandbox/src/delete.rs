@@ -146,6 +146,10 @@ pub(crate) fn delete_object(
     check_protected(target)?;
     let mut object = old.clone();
     set_propagation_finalizers(target, &mut object, options);
+    let is_definition = resource.is("apiextensions.k8s.io", "customresourcedefinitions");
+    if is_definition {
+        crate::crd::mark_terminating(plane, &mut object);
+    }
     let grace = grace_seconds(target, &object, options);
     let was_deleting = document::is_being_deleted(&object);
     mark_deleted(plane, &mut object, was_deleting, grace);
@@ -167,6 +171,9 @@ pub(crate) fn delete_object(
         }
         let stored = contents.put(&resource.table, object.clone());
         plane.after_write(contents, resource, Some(&object), stored.key.name());
+        if is_definition {
+            crate::crd::delete_objects(plane, contents, stored.key.name());
+        }
         return Ok((stored, false));
     }
     let key = target.key();

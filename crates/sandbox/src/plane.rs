@@ -83,6 +83,8 @@ impl Plane {
     ) {
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             crate::crd::follow(self, contents, object, name);
+        } else if resource.terminating && object.is_none() {
+            crate::crd::finish(self, contents, resource);
         }
     }
 }

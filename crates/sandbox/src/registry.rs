@@ -27,6 +27,8 @@ pub(crate) struct Resource {
     pub storage: usize,
     pub table: Arc<str>,
     pub built_in: Option<&'static BuiltIn>,
+    /// Its definition is going away: nothing new is created.
+    pub terminating: bool,
 }
 
 /// One version of a resource.
@@ -89,6 +91,7 @@ impl Resource {
             storage: 0,
             table: Arc::from(table_name(kind.group, kind.plural)),
             built_in: Some(kind),
+            terminating: false,
         }
     }
 

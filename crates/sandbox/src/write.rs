@@ -101,6 +101,13 @@ pub(crate) fn create_object(
     let sent = options.applied.as_ref().map(|_| object.clone());
     admission::check_fields(target, &mut object, options.field_validation, warnings)
         .map_err(|undecodable| undecodable.into_refusal(target, None))?;
+    if target.resource.terminating {
+        return Err(Refusal::new(
+            405,
+            "MethodNotAllowed",
+            "create not allowed while custom resource definition is terminating",
+        ));
+    }
     if target.resource.namespaced {
         check_namespace_open(contents, target)?;
     }
