@@ -103,6 +103,20 @@ impl Api {
         self.send(Method::GET, object_path(resource, key, None), None, Vec::new()).await.map(Object::from)
     }
 
+    /// Reads a subresource of an object.
+    ///
+    /// # Errors
+    /// What the server or the transport answered.
+    pub async fn fetch_subresource(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        subresource: &str,
+    ) -> kube::Result<Object> {
+        let path = object_path(resource, key, Some(subresource));
+        self.send(Method::GET, path, None, Vec::new()).await.map(Object::from)
+    }
+
     /// Reads an arbitrary path, for discovery.
     ///
     /// # Errors

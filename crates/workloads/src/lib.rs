@@ -34,7 +34,8 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::cache::Hub;
 use crate::controllers::{
-    Context, deployment, endpoint_slice, garbage, job, namespace, replica_set, scheduler, service_account,
+    Context, autoscaler, deployment, disruption, endpoint_slice, garbage, job, namespace, replica_set,
+    scheduler, service_account,
 };
 use crate::kubelet::node::NodeConfig;
 use crate::kubelet::process::{ProcessConfig, Registry};
@@ -45,6 +46,10 @@ use crate::kubelet::{model, node, process};
 pub enum Controller {
     /// ReplicaSets make pods.
     ReplicaSet,
+    /// Autoscalers size what they target.
+    Autoscaler,
+    /// Disruption budgets say what may be evicted.
+    Disruption,
     /// Deployments roll ReplicaSets.
     Deployment,
     /// Jobs run pods to completion.
@@ -63,9 +68,11 @@ pub enum Controller {
 
 impl Controller {
     /// Every controller.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ReplicaSet,
         Self::Deployment,
+        Self::Autoscaler,
+        Self::Disruption,
         Self::Job,
         Self::EndpointSlice,
         Self::Garbage,
@@ -142,6 +149,8 @@ impl Builder {
             let context = context.clone();
             match controller {
                 Controller::ReplicaSet => tasks.spawn(replica_set::run(context)),
+                Controller::Autoscaler => tasks.spawn(autoscaler::run(context)),
+                Controller::Disruption => tasks.spawn(disruption::run(context)),
                 Controller::Deployment => tasks.spawn(deployment::run(context)),
                 Controller::Job => tasks.spawn(job::run(context)),
                 Controller::EndpointSlice => tasks.spawn(endpoint_slice::run(context)),

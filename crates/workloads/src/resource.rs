@@ -96,6 +96,12 @@ pub const JOBS: Resource = Resource::known("batch", "v1", "jobs", "Job", true);
 /// EndpointSlices.
 pub const ENDPOINT_SLICES: Resource =
     Resource::known("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true);
+/// Pod disruption budgets.
+pub const POD_DISRUPTION_BUDGETS: Resource =
+    Resource::known("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
+/// Horizontal pod autoscalers.
+pub const AUTOSCALERS: Resource =
+    Resource::known("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true);
 /// Leases.
 pub const LEASES: Resource = Resource::known("coordination.k8s.io", "v1", "leases", "Lease", true);
 /// Custom resource definitions.

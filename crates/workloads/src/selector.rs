@@ -47,6 +47,17 @@ impl Selector {
         (!requirements.is_empty()).then_some(Self { requirements })
     }
 
+    /// A selector in its text form, as `scale` shows it (`app=web,tier!=x,zone in (a,b),!old`); `None` if it
+    /// is empty or malformed.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut requirements = Vec::new();
+        for part in split_outside_parentheses(text) {
+            requirements.push(parse_text_requirement(part.trim())?);
+        }
+        (!requirements.is_empty()).then_some(Self { requirements })
+    }
+
     /// One requirement of a node selector term (`matchExpressions` of node affinity); `None` if malformed.
     #[must_use]
     pub fn from_expressions(expressions: &[Value]) -> Option<Self> {
@@ -74,6 +85,48 @@ fn equalities(map: &Map<String, Value>) -> impl Iterator<Item = Requirement> {
         key: key.clone(),
         test: Test::In(vec![value.as_str().unwrap_or_default().to_owned()]),
     })
+}
+
+fn split_outside_parentheses(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if start < text.len() {
+        parts.push(&text[start..]);
+    }
+    parts
+}
+
+fn parse_text_requirement(part: &str) -> Option<Requirement> {
+    let requirement = |key: &str, test: Test| Some(Requirement { key: key.trim().to_owned(), test });
+    let one = |value: &str| vec![value.trim().to_owned()];
+    if let Some((key, value)) = part.split_once("!=") {
+        return requirement(key, Test::NotIn(one(value)));
+    }
+    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return requirement(key, Test::In(one(value)));
+    }
+    for (word, excluding) in [(" notin ", true), (" in ", false)] {
+        if let Some((key, values)) = part.split_once(word) {
+            let values = values.trim().strip_prefix('(')?.strip_suffix(')')?;
+            let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+            return requirement(key, if excluding { Test::NotIn(values) } else { Test::In(values) });
+        }
+    }
+    match part.strip_prefix('!') {
+        Some(key) => requirement(key, Test::Absent),
+        None if part.is_empty() || part.contains(' ') => None,
+        None => requirement(part, Test::Exists),
+    }
 }
 
 fn parse_requirement(expression: &Value) -> Option<Requirement> {
@@ -121,6 +174,28 @@ mod tests {
         for (selector, expected) in table {
             let parsed = Selector::from_label_selector(Some(&selector)).unwrap();
             assert_eq!(parsed.matches(labels.as_object()), expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn the_text_form_reads_as_the_structured_one() {
+        let labels = json!({"app": "web", "tier": "front"});
+        let table = [
+            ("app=web", Some(true)),
+            ("app==web,tier!=back", Some(true)),
+            ("app in (api, web),tier notin (back)", Some(true)),
+            ("app,!zone", Some(true)),
+            ("zone", Some(false)),
+            ("app=api", Some(false)),
+            ("", None),
+            ("app in web", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(
+                Selector::from_text(text).map(|selector| selector.matches(labels.as_object())),
+                expected,
+                "{text}"
+            );
         }
     }
 

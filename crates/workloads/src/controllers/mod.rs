@@ -1,7 +1,9 @@
 //! The workload controllers. Each is a pure `plan_…` function over cached objects and a thin loop that
 //! gathers, plans and applies.
 
+pub mod autoscaler;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoint_slice;
 pub mod garbage;
 pub mod job;

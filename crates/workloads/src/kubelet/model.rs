@@ -37,6 +37,7 @@
 //! | annotation `…/stop-after: 5s` | takes that long to end once told to, at most the grace period |
 //! | annotation `…/ignore-term: "true"` | takes the whole grace period and is killed |
 //! | annotation `…/evict-after: 30s` | phase Failed, reason `Evicted` |
+//! | annotation `…/usage.cpu: 250m`, `…/usage.memory: 64Mi` | what the pod uses, for autoscalers ([`crate::controllers::autoscaler`]) |
 //!
 //! `…` stands for `sandbox.glidepath.dev`; `<name>.<container>` addresses one container. Annotations are
 //! read again whenever the pod changes, so a running pod can be made to crash.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
 
 mod deployments;
+mod disruption;
 mod garbage;
 mod jobs;
 mod pods;
