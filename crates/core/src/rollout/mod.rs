@@ -93,13 +93,15 @@ impl<'s> Chain<'s> {
         let mut chain =
             Self { world: Cow::Borrowed(snapshot), steps: Vec::new(), wake_at: None, blocker: None };
         let mut identity = Identity::of(&snapshot.rollout);
+        let mut valid = false;
         let strategy = &snapshot.rollout.spec.strategy;
         let steps = strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
         for _ in 0..(16 + 3 * steps) {
             if !identity.is_current(&chain.world.rollout) {
                 identity = Identity::of(&chain.world.rollout);
             }
-            let outcome = pass::run(&chain.world, &identity);
+            let outcome = pass::run(&chain.world, &identity, valid);
+            valid = outcome.valid;
             chain.wake_at = outcome.wake_at;
             chain.blocker = outcome.blocker;
             let status_changed =
@@ -147,7 +149,10 @@ fn defer_counts_until(
         .any(|set| set.status.replicas != set.replicas() || set.status.available_replicas != set.replicas());
     let progress = conditions::find(stored, glidepath_api::rollout_condition::PROGRESSING)?;
     let until = progress.last_update_time.plus_seconds(COUNT_SECONDS);
-    (on_their_way && until > Time::new(snapshot.now)).then(|| until.timestamp())
+    let now = Time::new(snapshot.now);
+    // A time that lies far ahead was written by another clock.
+    let recent = until > now && until <= now.plus_seconds(COUNT_SECONDS);
+    (on_their_way && recent).then(|| until.timestamp())
 }
 
 #[cfg(test)]

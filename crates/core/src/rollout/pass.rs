@@ -30,6 +30,8 @@ pub(crate) struct Outcome {
     pub(crate) wake_at: Option<Timestamp>,
     /// What is being waited for.
     pub(crate) blocker: Option<Blocker>,
+    /// The spec and what it refers to were found usable; nothing a pass does changes that.
+    pub(crate) valid: bool,
     /// What comes next depends on seeing the effect of this pass in the cluster.
     pub(crate) must_observe: bool,
 }
@@ -57,9 +59,10 @@ pub(crate) struct Pass<'a> {
     pub(crate) out: Outcome,
 }
 
-/// Runs one pass.
-pub(crate) fn run(snap: &RolloutSnapshot, identity: &Identity) -> Outcome {
+/// Runs one pass; `valid` says that an earlier pass of the chain found the spec usable.
+pub(crate) fn run(snap: &RolloutSnapshot, identity: &Identity, valid: bool) -> Outcome {
     let mut pass = Pass::new(snap, identity);
+    pass.out.valid = valid;
     pass.reconcile();
     pass.out
 }
@@ -105,9 +108,12 @@ impl<'a> Pass<'a> {
             }
             return;
         }
-        if let Some(problem) = self.find_invalid_spec() {
-            self.report_invalid_spec(&problem);
-            return;
+        if !self.out.valid {
+            if let Some(problem) = self.find_invalid_spec() {
+                self.report_invalid_spec(&problem);
+                return;
+            }
+            self.out.valid = true;
         }
         if self.sets.new.is_none() {
             self.create_new_replica_set();

@@ -44,6 +44,7 @@ impl Pass<'_> {
         if self.report_unusable_router() {
             return Flow::Stop;
         }
+        self.report_refused_traffic();
         let desired = self.desired_traffic();
         if !self.stable_can_take(self.ro.max_weight() - desired.weight) {
             return Flow::Continue;
@@ -69,6 +70,24 @@ impl Pass<'_> {
             format!("the objects of router {kind:?} to be usable: {}", problem.detail),
         );
         true
+    }
+
+    /// Weights that could not be written in the round before.
+    fn report_refused_traffic(&mut self) {
+        let Some(failure) = self.snap.failures.iter().find(|failure| failure.verb == "setTraffic") else {
+            return;
+        };
+        let retry = self.in_seconds(self.snap.settings.verify_retry_seconds);
+        self.warn("TrafficRoutingError", failure.message.clone());
+        self.block(
+            "traffic-not-writable",
+            BlockerOwner::Router,
+            Some(retry),
+            format!("the router's objects to be writable: {}", failure.message),
+        );
+        // Told once; the next round tries again.
+        self.out.must_observe = true;
+        self.wake_by(retry);
     }
 
     /// The gate of R-424: stable can take what the canary does not get.

@@ -162,6 +162,29 @@ fn stable_shrinks_only_after_its_traffic_left_r347() {
 }
 
 #[test]
+fn weights_that_cannot_be_written_are_told_r425() {
+    let mut world = updating(4, json!({"steps": [{"setWeight": 25}, {"pause": {}}]}));
+    world.routers_stuck = true;
+    world.run_for(1);
+    world.forget();
+    world.snapshot.failures.push(crate::snapshot::Failure {
+        verb: "setTraffic".to_owned(),
+        object: "Istio".to_owned(),
+        code: 403,
+        reason: "Forbidden".to_owned(),
+        message: "may not update virtualservices".to_owned(),
+        existing: None,
+        at: world.snapshot.now,
+    });
+    world.step();
+    assert_eq!(world.events, ["TrafficRoutingError"]);
+    assert_eq!(world.messages, ["may not update virtualservices"]);
+    world.routers_stuck = false;
+    world.run_for(30);
+    assert_eq!(weights(&world), (25, 75));
+}
+
+#[test]
 fn a_canary_without_pods_gets_no_weight_r423a() {
     let mut world = updating(4, json!({"steps": [{"setWeight": 50}, {"pause": {}}]}));
     world.fates.insert("web:2".to_owned(), Fate::Never);
@@ -296,4 +319,67 @@ fn scaling_while_going_back_to_stable_never_empties_stable() {
     assert_eq!(world.set_of("web:1").unwrap().replicas(), 3);
     assert!(world.sizes.iter().all(|size| !size.starts_with("0/")), "{:?}", world.sizes);
     assert_eq!(phase(&world).0, "Healthy");
+}
+
+#[test]
+fn ping_and_pong_swap_roles_and_the_stable_side_is_pinned_r611_r615_b17() {
+    let strategy = json!({
+        "pingPong": {"pingService": "ping", "pongService": "pong"},
+        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
+        "steps": [{"setWeight": 50}, {"pause": {}}],
+    });
+    let mut world = deployed(canary(2, strategy), &["ping", "pong"], 1);
+    assert_eq!(
+        world.snapshot.rollout.status.canary.stable_ping_pong,
+        Some(glidepath_api::PingPongType::Ping)
+    );
+    world.set_image("web:2");
+    world.run_for(10);
+    assert_eq!((behind(&world, "ping"), behind(&world, "pong")), ("web:1".into(), "web:2".into()));
+    assert_eq!(weights(&world), (50, 50));
+    resume(&mut world);
+    world.run_for(10);
+    assert_eq!(
+        world.snapshot.rollout.status.canary.stable_ping_pong,
+        Some(glidepath_api::PingPongType::Pong)
+    );
+    assert_eq!(world.weights, [50, 100, 0]);
+    assert_eq!(weights(&world), (0, 100));
+    assert_eq!(phase(&world).0, "Healthy");
+    world.run_for(60);
+    assert_eq!(world.set_of("web:1").unwrap().replicas(), 0);
+    world.set_image("web:3");
+    world.run_for(10);
+    assert_eq!((behind(&world, "ping"), behind(&world, "pong")), ("web:3".into(), "web:2".into()));
+}
+
+#[test]
+fn a_version_that_replaces_another_midway_takes_its_traffic_away_first_t067() {
+    let mut world = updating(4, json!({"steps": [{"setWeight": 50}, {"pause": {}}]}));
+    world.run_for(10);
+    assert_eq!(weights(&world), (50, 50));
+    world.forget();
+    world.fates.insert("web:3".to_owned(), Fate::After(10));
+    world.set_image("web:3");
+    world.run_for(5);
+    assert_eq!(world.weights, [0]);
+    assert_eq!(behind(&world, "canary"), "web:2", "until the newest has a pod");
+    world.run_for(20);
+    assert_eq!(weights(&world), (50, 50));
+    assert_eq!(behind(&world, "canary"), "web:3");
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 0);
+}
+
+#[test]
+fn full_promotion_holds_the_weight_until_all_pods_are_there_r423b_r528() {
+    let mut world = updating(4, json!({"steps": [{"setWeight": 25}, {"pause": {}}]}));
+    world.run_for(10);
+    world.fates.insert("web:2".to_owned(), Fate::After(10));
+    world.snapshot.rollout.status.promote_full = true;
+    world.run_for(5);
+    assert_eq!(weights(&world), (25, 75));
+    assert_eq!(world.set_of("web:2").unwrap().replicas(), 4);
+    world.run_for(20);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert!(!world.snapshot.rollout.status.promote_full);
 }
