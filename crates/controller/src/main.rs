@@ -24,6 +24,8 @@ enum Command {
     Controller(Box<controller::Flags>),
     /// Serve an embedded control plane that kubectl can use: a cluster without a cluster.
     Sandbox(sandbox::Flags),
+    /// Tell the story of a canary and a blue-green release with real traffic, on this machine.
+    Demo(demo::Flags),
     /// The web service of the demo, settings from the environment.
     #[command(hide = true)]
     DemoWeb,
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Ok(Program { command }) => match command {
             Command::Controller(flags) => controller::run(*flags),
             Command::Sandbox(flags) => sandbox::run(flags),
+            Command::Demo(flags) => demo::run(flags),
             Command::DemoWeb => demo::run_web(),
         },
         Err(error) => {

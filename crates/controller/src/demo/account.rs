@@ -158,7 +158,7 @@ pub(crate) fn render_account(account: &Account) -> String {
     let mut lines = vec![format!("requests sent                          {}", account.requests)];
     for step in &account.steps {
         lines.push(format!(
-            "share of version {} at weight {:>3} %       {:.1} % of {} requests",
+            "share of version {} at weight {:>3} %     {:.1} % of {} requests",
             step.version,
             step.asked,
             step.measured(),
@@ -308,9 +308,9 @@ pub(super) mod tests {
         let text = render_account(&reckon(&story()));
         let expected = "\
 requests sent                          740
-share of version 2 at weight  20 %       20.0 % of 100 requests
-share of version 2 at weight 100 %       100.0 % of 100 requests
-share of version 3 at weight  20 %       20.0 % of 100 requests
+share of version 2 at weight  20 %     20.0 % of 100 requests
+share of version 2 at weight 100 %     100.0 % of 100 requests
+share of version 3 at weight  20 %     20.0 % of 100 requests
 failed requests seen by users          1 of web version 3
 first bad response to full revert      3.5 s
 answers of version 3 after the revert  0

@@ -30,6 +30,8 @@ impl DecisionLog {
         let mut lines: Vec<Line> = plan
             .steps
             .iter()
+            // What an analysis warns about, the Rollout that waits for it tells as well.
+            .filter(|step| kind == "rollout" || !matches!(step.action, Action::Emit(_)))
             .filter_map(|step| Some(line(describe_action(&step.action)?, &step.reason)))
             .collect();
         for veto in &plan.vetoes {
