@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::refusal::{Refusal, Reply};
+use crate::types;
 
-const ACCEPTED: &[&str] = &["application/json", "application/yaml"];
+const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// The object in the body, by its media type. `kind` is what it has to be.
 pub(crate) fn object(call: &Call, kind: &str) -> Reply<Value> {
@@ -18,6 +19,11 @@ pub(crate) fn object(call: &Call, kind: &str) -> Reply<Value> {
             ))
         }),
         "application/yaml" => yaml(&call.body),
+        "application/vnd.kubernetes.protobuf" => types::protobuf::decode(&call.body).map_err(|_| {
+            Refusal::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): the body is no protobuf of a known kind"
+            ))
+        }),
         _ => Err(Refusal::unsupported_media_type(ACCEPTED)),
     }
 }

@@ -2,6 +2,7 @@
 //! and which of them Go prints or leaves out.
 
 mod decode;
+pub(crate) mod protobuf;
 mod quantity;
 
 use std::collections::HashMap;
@@ -55,6 +56,8 @@ pub(crate) struct Field {
     pub dropped_when_zero: bool,
     /// Printed even when it holds its zero value.
     pub always_there: bool,
+    /// Its number in protobuf; `2.1` is field 1 of the embedded message at 2.
+    pub number: Option<&'static str>,
 }
 
 /// A type: a name and its fields.
@@ -128,12 +131,14 @@ fn parse_field(mut words: impl Iterator<Item = &'static str>) -> Option<Field> {
         default: None,
         dropped_when_zero: false,
         always_there: false,
+        number: None,
     };
     for word in words {
         match word.split_once('=') {
             None if word == "!" => field.required = true,
             None if word == "z" => field.dropped_when_zero = true,
             None if word == "a" => field.always_there = true,
+            None if word.starts_with('#') => field.number = word.strip_prefix('#'),
             Some(("pk", key)) => field.merge_key = Some(key),
             Some(("ps", strategy)) => {
                 field.merges = strategy.split(',').any(|one| one == "merge");
