@@ -199,7 +199,7 @@ pub(crate) fn resource_of(object: &Value) -> Resource {
     let mut described: Vec<(Version, bool)> = versions(object)
         .map(|version| (version_of(object, &group, version), version["storage"] == json!(true)))
         .collect();
-    described.sort_by(|(a, _), (b, _)| version_rank(&b.name).cmp(&version_rank(&a.name)));
+    described.sort_by_key(|(version, _)| std::cmp::Reverse(version_rank(&version.name)));
     let storage = described.iter().position(|(_, storage)| *storage).unwrap_or(0);
     let plural = names("plural");
     Resource {

@@ -156,10 +156,8 @@ pub(crate) fn delete_object(
     if resource.is("", "namespaces") {
         object["status"]["phase"] = json!("Terminating");
     }
-    if !was_deleting {
-        if let Some(generation) = object.pointer_mut("/metadata/generation") {
-            *generation = json!(generation.as_i64().unwrap_or(0) + 1);
-        }
+    if !was_deleting && let Some(generation) = object.pointer_mut("/metadata/generation") {
+        *generation = json!(generation.as_i64().unwrap_or(0) + 1);
     }
     let gone = is_ready_to_go(resource, &object);
     if options.dry_run {

@@ -37,6 +37,7 @@ mod faults;
 mod kinds;
 mod logs;
 mod managed;
+mod metadata;
 mod names;
 mod openapi;
 mod patch;

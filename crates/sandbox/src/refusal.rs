@@ -171,11 +171,6 @@ impl Refusal {
         self
     }
 
-    pub fn with_uid(mut self, uid: &str) -> Self {
-        self.0.details.insert("uid".into(), json!(uid));
-        self
-    }
-
     /// 404 for a part of an object that its kind does not have.
     pub fn no_such_part() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource").with_empty_details()

@@ -55,14 +55,6 @@ impl Selector {
         self.labels.iter().all(|term| term.matches(object.label(&term.key)))
             && self.fields.iter().all(|term| term.matches(object))
     }
-
-    /// The name that a field selector pins down, if one does.
-    pub fn pinned_name(&self) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|term| term.field == Field::Name && term.equal)
-            .map(|term| term.value.as_str())
-    }
 }
 
 impl LabelTerm {

@@ -85,10 +85,10 @@ where
         Err(refusal) => Err(refusal),
     };
     let mut answer = answer.unwrap_or_else(|refusal| Answer::refused(&refusal));
-    if call.method != Method::GET {
-        if let Err(why) = plane.store.until_durable().await {
-            answer = Answer::refused(&Refusal::internal(format!("the write is not on disk: {why}")));
-        }
+    if call.method != Method::GET
+        && let Err(why) = plane.store.until_durable().await
+    {
+        answer = Answer::refused(&Refusal::internal(format!("the write is not on disk: {why}")));
     }
     note(&plane, &call, &path, answer.code);
     frame(&plane, answer)

@@ -1,5 +1,7 @@
 //! Server-side apply and who owns which field. The expected sets were read off a real server.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 mod support;
 
 use glidepath_sandbox::Sandbox;

@@ -1,5 +1,7 @@
 //! Objects through their lives: the rows of the golden table on create, update, patch and delete.
 
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 mod support;
 
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! Watches: where they start, what selectors do to them, how they expire, and kube's own watcher on top.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
+
 mod support;
 
 use std::time::Duration;

@@ -55,7 +55,7 @@ pub(crate) fn prepare_update(
         ("", "pods") => pods::prepare_update(object),
         ("", "services") => services::prepare(plane, contents, object, Some(old)),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
-            crate::crd::prepare(plane, Some(old), object)
+            crate::crd::prepare(plane, Some(old), object);
         }
         ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
             workloads::set_defaults(plural, object);

@@ -32,12 +32,9 @@ pub(crate) fn default_pod_spec(spec: &mut Map<String, Value>) {
     default_to(spec, "terminationGracePeriodSeconds", 30);
     spec.entry("securityContext").or_insert_with(|| json!({}));
     // The deprecated alias follows the name.
-    match spec.get("serviceAccountName").or(spec.get("serviceAccount")).cloned() {
-        Some(name) => {
-            spec.insert("serviceAccountName".into(), name.clone());
-            spec.insert("serviceAccount".into(), name);
-        }
-        None => {}
+    if let Some(name) = spec.get("serviceAccountName").or(spec.get("serviceAccount")).cloned() {
+        spec.insert("serviceAccountName".into(), name.clone());
+        spec.insert("serviceAccount".into(), name);
     }
     let host_network = spec.get("hostNetwork") == Some(&json!(true));
     each_container(spec, |container| default_container(container, host_network));
@@ -201,7 +198,7 @@ fn check_container<'a>(
             0 => causes.push(Cause::required(field, "")),
             1..=65535 => {}
             number => {
-                causes.push(Cause::invalid(field, &json!(number), "must be between 1 and 65535, inclusive"))
+                causes.push(Cause::invalid(field, &json!(number), "must be between 1 and 65535, inclusive"));
             }
         }
         let name = text(port, "/name");

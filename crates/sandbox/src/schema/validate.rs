@@ -32,7 +32,7 @@ pub(crate) fn validate(
     match value {
         Value::String(text) => validate_text(schema, text, at, causes),
         Value::Number(number) => {
-            validate_number(schema, number.as_f64().unwrap_or_default(), value, at, causes)
+            validate_number(schema, number.as_f64().unwrap_or_default(), value, at, causes);
         }
         Value::Array(items) => validate_list(schema, items, old, at, causes),
         Value::Object(_) => validate_map(schema, value, old, at, causes),

@@ -152,11 +152,6 @@ impl Contents {
         self.tables.get(table).and_then(|table| table.objects.get(key)).map(Arc::clone)
     }
 
-    /// Every table that holds objects, with its name.
-    pub fn tables(&self) -> impl Iterator<Item = (&str, &Table)> {
-        self.tables.iter().map(|(name, table)| (&**name, table))
-    }
-
     /// A receiver that wakes after every write to the table.
     pub fn changed(&mut self, table: &str) -> watch::Receiver<u64> {
         self.table(table).changed.subscribe()

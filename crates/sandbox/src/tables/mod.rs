@@ -2,6 +2,7 @@
 
 mod age;
 mod built_in;
+mod columns;
 mod path;
 mod pods;
 
@@ -32,7 +33,7 @@ pub(crate) fn render(lens: &Lens, objects: &[Value], metadata: Value, with_colum
     let definitions = match (with_columns, custom) {
         (false, _) => Vec::new(),
         (true, true) => custom_columns(lens),
-        (true, false) => built_in::columns(plural).split('|').map(parse_column).collect(),
+        (true, false) => columns::of(plural).split('|').map(parse_column).collect(),
     };
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,

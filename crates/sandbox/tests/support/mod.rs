@@ -1,5 +1,6 @@
 //! Raw requests against an in-process plane, so that tests see exactly what goes over the wire.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use glidepath_clock::Clock;
 use glidepath_sandbox::{Body, Sandbox};
