@@ -13,6 +13,34 @@ use crate::resource::Resource;
 /// How many seconds one watch request lasts before it is renewed.
 pub(crate) const WATCH_SECONDS: u64 = 1800;
 
+/// How much of each object a list or watch carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Depth {
+    /// The whole object.
+    Whole,
+    /// Its metadata only.
+    Metadata,
+}
+
+impl Depth {
+    fn list_accept(self) -> &'static str {
+        match self {
+            Self::Whole => PLAIN,
+            Self::Metadata => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+        }
+    }
+
+    fn watch_accept(self) -> &'static str {
+        match self {
+            Self::Whole => PLAIN,
+            Self::Metadata => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        }
+    }
+}
+
+const PLAIN: &str = "application/json";
+const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
 /// What became of dependents when an owner is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
@@ -117,15 +145,16 @@ impl Api {
         self.send(Method::GET, path, None, Vec::new()).await.map(Object::from)
     }
 
-    /// Reads an arbitrary path, for discovery.
+    /// Reads the aggregated discovery document of `/api` or `/apis`.
     ///
     /// # Errors
     /// What the server or the transport answered.
-    pub async fn fetch_path(&self, path: &str) -> kube::Result<Value> {
-        self.send(Method::GET, path.to_owned(), None, Vec::new()).await
+    pub async fn fetch_discovery(&self, path: &str) -> kube::Result<Value> {
+        let request = build(Method::GET, path.to_owned(), DISCOVERY, None, Vec::new())?;
+        self.client.request::<Value>(request).await
     }
 
-    /// Reads a whole collection page by page; also returns the resource version it stands for.
+    /// Reads a collection of whole objects; see [`Self::fetch_list_at`].
     ///
     /// # Errors
     /// What the server or the transport answered.
@@ -133,20 +162,29 @@ impl Api {
         &self,
         resource: &Resource,
         namespace: Option<&str>,
-        query: &str,
+    ) -> kube::Result<(Vec<Object>, String)> {
+        self.fetch_list_at(resource, namespace, Depth::Whole).await
+    }
+
+    /// Reads a whole collection page by page; also returns the resource version it stands for.
+    ///
+    /// # Errors
+    /// What the server or the transport answered.
+    pub async fn fetch_list_at(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        depth: Depth,
     ) -> kube::Result<(Vec<Object>, String)> {
         let mut objects = Vec::new();
         let mut next = String::new();
         loop {
             let mut path = format!("{}?limit=500", resource.collection_path(namespace));
-            if !query.is_empty() {
-                path = format!("{path}&{query}");
-            }
             if !next.is_empty() {
                 path = format!("{path}&continue={}", percent_encode(&next));
             }
-            let page = self.send(Method::GET, path, None, Vec::new()).await?;
-            let page: List = serde_json::from_value(page).map_err(kube::Error::SerdeError)?;
+            let page: List =
+                self.client.request(build(Method::GET, path, depth.list_accept(), None, Vec::new())?).await?;
             objects.extend(page.items.into_iter().flatten().map(prune));
             next = page.metadata.next;
             if next.is_empty() {
@@ -162,17 +200,14 @@ impl Api {
     pub async fn watch(
         &self,
         resource: &Resource,
-        query: &str,
+        depth: Depth,
         resource_version: &str,
     ) -> kube::Result<BoxStream<'static, kube::Result<WatchEvent<Value>>>> {
-        let mut path = format!(
+        let path = format!(
             "{}?watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={resource_version}",
             resource.collection_path(None)
         );
-        if !query.is_empty() {
-            path = format!("{path}&{query}");
-        }
-        let request = build(Method::GET, path, None, Vec::new())?;
+        let request = build(Method::GET, path, depth.watch_accept(), None, Vec::new())?;
         Ok(Box::pin(self.client.request_events::<Value>(request).await?))
     }
 
@@ -268,13 +303,18 @@ impl Api {
         media: Option<&str>,
         body: Vec<u8>,
     ) -> kube::Result<Value> {
-        self.client.request::<Value>(build(method, path, media, body)?).await
+        self.client.request::<Value>(build(method, path, PLAIN, media, body)?).await
     }
 }
 
-fn build(method: Method, path: String, media: Option<&str>, body: Vec<u8>) -> kube::Result<Request<Vec<u8>>> {
-    let mut request =
-        Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json");
+fn build(
+    method: Method,
+    path: String,
+    accept: &str,
+    media: Option<&str>,
+    body: Vec<u8>,
+) -> kube::Result<Request<Vec<u8>>> {
+    let mut request = Request::builder().method(method).uri(path).header(http::header::ACCEPT, accept);
     if let Some(media) = media {
         request = request.header(http::header::CONTENT_TYPE, media);
     }

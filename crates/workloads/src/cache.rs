@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use crate::api::{Api, WATCH_SECONDS, prune};
+use crate::api::{Api, Depth, WATCH_SECONDS, prune};
 use crate::object::{Key, Object};
 use crate::resource::Resource;
 
@@ -227,7 +227,7 @@ impl Cache {
 /// Owns one watch per kind.
 pub struct Hub {
     api: Api,
-    caches: Mutex<BTreeMap<Resource, (Arc<Cache>, AbortHandle)>>,
+    caches: Mutex<BTreeMap<(Resource, Depth), (Arc<Cache>, AbortHandle)>>,
     feeds: Mutex<JoinSet<()>>,
 }
 
@@ -240,21 +240,35 @@ impl Hub {
 
     /// The cache of one kind; its watch starts on first use. Must be called within a tokio runtime.
     pub fn cache(&self, resource: &Resource) -> Arc<Cache> {
+        self.cache_at(resource, Depth::Whole)
+    }
+
+    /// A cache that holds at least the metadata of one kind's objects: the whole one if there is one.
+    pub fn metadata_cache(&self, resource: &Resource) -> Arc<Cache> {
+        let whole =
+            lock(&self.caches).get(&(resource.clone(), Depth::Whole)).map(|(cache, _)| Arc::clone(cache));
+        whole.unwrap_or_else(|| self.cache_at(resource, Depth::Metadata))
+    }
+
+    fn cache_at(&self, resource: &Resource, depth: Depth) -> Arc<Cache> {
         let mut caches = lock(&self.caches);
-        if let Some((cache, _)) = caches.get(resource) {
+        if let Some((cache, _)) = caches.get(&(resource.clone(), depth)) {
             return Arc::clone(cache);
         }
         let cache = Arc::new(Cache::new(resource.clone()));
-        let feed = lock(&self.feeds).spawn(watch_kind(self.api.clone(), Arc::clone(&cache)));
-        caches.insert(resource.clone(), (Arc::clone(&cache), feed));
+        let feed = lock(&self.feeds).spawn(watch_kind(self.api.clone(), Arc::clone(&cache), depth));
+        caches.insert((resource.clone(), depth), (Arc::clone(&cache), feed));
         cache
     }
 
     /// Stops the watch of a kind that is no longer served; what its cache held counts as gone.
     pub fn forget(&self, resource: &Resource) {
-        if let Some((cache, feed)) = lock(&self.caches).remove(resource) {
-            feed.abort();
-            cache.replace_all(Vec::new(), 0);
+        for depth in [Depth::Whole, Depth::Metadata] {
+            let lost = lock(&self.caches).remove(&(resource.clone(), depth));
+            if let Some((cache, feed)) = lost {
+                feed.abort();
+                cache.replace_all(Vec::new(), 0);
+            }
         }
     }
 
@@ -265,14 +279,14 @@ impl Hub {
 }
 
 /// Lists, then watches, and keeps doing so: the only writer of a cache.
-async fn watch_kind(api: Api, cache: Arc<Cache>) {
+async fn watch_kind(api: Api, cache: Arc<Cache>, depth: Depth) {
     let mut delay = Duration::from_millis(50);
     loop {
-        let failed = match api.fetch_list(cache.resource(), None, "").await {
+        let failed = match api.fetch_list_at(cache.resource(), None, depth).await {
             Ok((objects, version)) => {
                 delay = Duration::from_millis(50);
                 cache.replace_all(objects, version.parse().unwrap_or(0));
-                follow(&api, &cache, version).await
+                follow(&api, &cache, depth, version).await
             }
             Err(error) => Some(error),
         };
@@ -285,10 +299,10 @@ async fn watch_kind(api: Api, cache: Arc<Cache>) {
 }
 
 /// Watches from `version` on until the server wants a fresh list (`None`) or fails.
-async fn follow(api: &Api, cache: &Cache, mut version: String) -> Option<kube::Error> {
+async fn follow(api: &Api, cache: &Cache, depth: Depth, mut version: String) -> Option<kube::Error> {
     let mut failures = 0;
     loop {
-        let mut events = match api.watch(cache.resource(), "", &version).await {
+        let mut events = match api.watch(cache.resource(), depth, &version).await {
             Ok(events) => events,
             Err(kube::Error::Api(status)) if status.code == 410 => return None,
             Err(error) if failures >= 3 => return Some(error),

@@ -78,7 +78,7 @@ impl World {
     }
 
     async fn pods(&self) -> Vec<Object> {
-        self.api.fetch_list(&PODS, Some("default"), "").await.unwrap().0
+        self.api.fetch_list(&PODS, Some("default")).await.unwrap().0
     }
 
     async fn until<F: Future<Output = bool>>(&self, what: &str, done: impl Fn() -> F) {
@@ -156,7 +156,7 @@ async fn a_web_pod_becomes_ready_serves_on_its_port_and_leaves_no_process_behind
     world.until("ready", all(true)).await;
 
     let slices = || async {
-        let slices = world.api.fetch_list(&ENDPOINT_SLICES, Some("default"), "").await.unwrap().0;
+        let slices = world.api.fetch_list(&ENDPOINT_SLICES, Some("default")).await.unwrap().0;
         slices.into_iter().filter(|slice| !slice.list("/endpoints").is_empty()).collect::<Vec<_>>()
     };
     world.until("two slices, each with a port of its own", || async { slices().await.len() == 2 }).await;

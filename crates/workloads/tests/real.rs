@@ -60,7 +60,7 @@ impl World {
     }
 
     async fn list(&self, resource: &Resource) -> Vec<Object> {
-        self.api.fetch_list(resource, Some(&self.namespace), "").await.unwrap().0
+        self.api.fetch_list(resource, Some(&self.namespace)).await.unwrap().0
     }
 
     async fn until<F: Future<Output = bool>>(&self, what: &str, done: impl Fn() -> F) -> Duration {

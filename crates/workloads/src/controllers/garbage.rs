@@ -27,44 +27,42 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// What the server or the transport answered.
 pub async fn fetch_kinds(api: &Api) -> kube::Result<Vec<Resource>> {
-    let mut kinds = parse_kinds("", "v1", &api.fetch_path("/api/v1").await?);
-    let groups = api.fetch_path("/apis").await?;
-    for group in groups.get("groups").and_then(Value::as_array).into_iter().flatten() {
-        let name = text(group, "name");
-        let preferred =
-            group.pointer("/preferredVersion/version").or_else(|| group.pointer("/versions/0/version"));
-        let Some(version) = preferred.and_then(Value::as_str) else { continue };
-        match api.fetch_path(&format!("/apis/{name}/{version}")).await {
-            Ok(list) => kinds.extend(parse_kinds(name, version, &list)),
-            // A group that went away between the two requests.
-            Err(error) if is_not_found(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let kinds = fetch_versions(api).await?;
+    Ok(kinds.into_iter().filter(|(_, preferred)| *preferred).map(|(kind, _)| kind).collect())
+}
+
+/// As [`fetch_kinds`], in every version, with whether it is the preferred one.
+async fn fetch_versions(api: &Api) -> kube::Result<Vec<(Resource, bool)>> {
+    let mut kinds = parse_discovery(&api.fetch_discovery("/api").await?);
+    kinds.extend(parse_discovery(&api.fetch_discovery("/apis").await?));
     Ok(kinds)
 }
 
-fn parse_kinds(group: &str, version: &str, list: &Value) -> Vec<Resource> {
-    let entries = list.get("resources").and_then(Value::as_array).into_iter().flatten();
-    let useful = entries.filter(|entry| {
-        let verbs: Vec<&str> = entry
-            .get("verbs")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let name = text(entry, "name");
-        !name.contains('/')
-            && name != "events"
-            && ["list", "watch", "delete"].iter().all(|verb| verbs.contains(verb))
-    });
-    useful
-        .map(|entry| {
-            let namespaced = entry.get("namespaced").and_then(Value::as_bool).unwrap_or(false);
-            Resource::discovered(group, version, text(entry, "name"), text(entry, "kind"), namespaced)
-        })
-        .collect()
+fn parse_discovery(document: &Value) -> Vec<(Resource, bool)> {
+    let entries =
+        |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut kinds = Vec::new();
+    for group in entries(document, "items") {
+        let name = group.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let mut seen = BTreeSet::new();
+        // The most preferred version comes first; a kind may be missing from it.
+        for version in entries(&group, "versions") {
+            for entry in entries(&version, "resources") {
+                let verbs = entries(&entry, "verbs");
+                let plural = text(&entry, "resource");
+                let useful = ["list", "watch", "delete"].iter().all(|verb| verbs.contains(&json!(verb)));
+                if !useful || plural == "events" {
+                    continue;
+                }
+                let kind = entry.pointer("/responseKind/kind").and_then(Value::as_str).unwrap_or_default();
+                let namespaced = text(&entry, "scope") == "Namespaced";
+                let resource =
+                    Resource::discovered(name, text(&version, "version"), plural, kind, namespaced);
+                kinds.push((resource, seen.insert(plural.to_owned())));
+            }
+        }
+    }
+    kinds
 }
 
 struct Collector {
@@ -72,6 +70,8 @@ struct Collector {
     graph: Arc<Mutex<OwnerGraph>>,
     queue: Arc<Queue<String>>,
     kinds: Mutex<BTreeSet<Resource>>,
+    // Kinds in versions that are served but not watched.
+    versions: Mutex<Vec<Resource>>,
     // Owners already waited for once.
     waited_for: Mutex<BTreeSet<String>>,
 }
@@ -83,13 +83,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Runs the collector until it is dropped.
 pub async fn run(context: Context) {
     let changed = Arc::new(Notify::new());
-    let crds = context.hub.cache(&CRDS);
+    let crds = context.hub.metadata_cache(&CRDS);
     let notify = Arc::clone(&changed);
     crds.subscribe(move |change| {
-        let served = |crd: &crate::object::Object| {
-            (crd.at("/spec/versions").cloned(), crd.condition_is_true("Established"))
-        };
-        if change.old.as_ref().map(served) != change.new.as_ref().map(served) {
+        // Whether it is established cannot be seen in its metadata, only that it changed.
+        let version = |crd: &crate::object::Object| crd.resource_version().to_owned();
+        if change.old.as_ref().map(version) != change.new.as_ref().map(version) {
             notify.notify_one();
         }
     });
@@ -98,6 +97,7 @@ pub async fn run(context: Context) {
         graph: Arc::default(),
         queue: Queue::new(),
         kinds: Mutex::default(),
+        versions: Mutex::default(),
         waited_for: Mutex::default(),
     };
     while let Err(error) = collector.watch_new_kinds().await {
@@ -123,7 +123,10 @@ pub async fn run(context: Context) {
 impl Collector {
     /// Watches every kind that is served and not watched yet, and forgets those no longer served.
     async fn watch_new_kinds(&self) -> kube::Result<()> {
-        let served: BTreeSet<Resource> = fetch_kinds(&self.context.api).await?.into_iter().collect();
+        let versions = fetch_versions(&self.context.api).await?;
+        let served: BTreeSet<Resource> =
+            versions.iter().filter(|(_, preferred)| *preferred).map(|(kind, _)| kind.clone()).collect();
+        *lock(&self.versions) = versions.into_iter().map(|(kind, _)| kind).collect();
         let known = std::mem::replace(&mut *lock(&self.kinds), served.clone());
         // Built-in kinds never go; a server that leaves one out for a moment must not blind their controllers.
         for lost in known
@@ -133,7 +136,7 @@ impl Collector {
             self.context.hub.forget(lost);
         }
         for kind in served.difference(&known) {
-            let cache = self.context.hub.cache(kind);
+            let cache = self.context.hub.metadata_cache(kind);
             let (graph, queue, resource) = (Arc::clone(&self.graph), Arc::clone(&self.queue), kind.clone());
             cache.subscribe(move |change| {
                 let mut graph = lock(&graph);
@@ -153,7 +156,7 @@ impl Collector {
         }
         for kind in &served {
             // A kind that cannot be listed must not stop the rest; its objects are asked for one by one.
-            let _ = timeout(SYNC_TIMEOUT, self.context.hub.cache(kind).wait_synced()).await;
+            let _ = timeout(SYNC_TIMEOUT, self.context.hub.metadata_cache(kind).wait_synced()).await;
         }
         Ok(())
     }
@@ -193,14 +196,8 @@ impl Collector {
             return Ok(Some(PATIENCE));
         }
         for owner in node.object.owners().filter(|owner| owners.iter().any(|uid| uid == owner.uid)) {
-            let kind = lock(&self.kinds)
-                .iter()
-                .find(|kind| kind.api_version() == owner.api_version && kind.kind == owner.kind)
-                .cloned();
-            let kind = match kind {
-                Some(kind) => Some(kind),
-                None => self.fetch_kind(owner.api_version, owner.kind).await?,
-            };
+            let is_it = |kind: &&Resource| kind.api_version() == owner.api_version && kind.kind == owner.kind;
+            let kind = lock(&self.versions).iter().find(is_it).cloned();
             // Nothing is deleted on the word of a kind that is not served.
             let Some(kind) = kind else { continue };
             let key = Key::new(if kind.namespaced { node.object.namespace() } else { "" }, owner.name);
@@ -214,18 +211,6 @@ impl Collector {
         }
         let settled = !matches!(lock(&self.graph).plan(node.object.uid()), Action::AskFor(_));
         Ok(settled.then_some(Duration::ZERO))
-    }
-
-    /// A kind in a version other than the preferred one.
-    async fn fetch_kind(&self, api_version: &str, kind: &str) -> kube::Result<Option<Resource>> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let path =
-            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        match self.context.api.fetch_path(&path).await {
-            Ok(list) => Ok(parse_kinds(group, version, &list).into_iter().find(|found| found.kind == kind)),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     async fn apply_delete(&self, node: &Node, propagation: Propagation) -> kube::Result<()> {
@@ -279,12 +264,19 @@ mod tests {
     #[test]
     fn only_kinds_that_can_be_listed_watched_and_deleted_are_collected() {
         let all = json!(["create", "delete", "get", "list", "watch"]);
-        let list = json!({"resources": [
-            {"name": "pods", "kind": "Pod", "namespaced": true, "verbs": all},
-            {"name": "pods/status", "kind": "Pod", "namespaced": true, "verbs": all},
-            {"name": "events", "kind": "Event", "namespaced": true, "verbs": all},
-            {"name": "bindings", "kind": "Binding", "namespaced": true, "verbs": ["create"]},
-        ]});
-        assert_eq!(parse_kinds("", "v1", &list), [Resource::discovered("", "v1", "pods", "Pod", true)]);
+        let entry = |plural: &str, kind: &str, verbs: &Value| json!({"resource": plural, "responseKind": {"kind": kind}, "scope": "Namespaced", "verbs": verbs});
+        let document = json!({"items": [{"metadata": {"name": "example.com"}, "versions": [
+            {"version": "v2", "resources": [entry("widgets", "Widget", &all), entry("events", "Event", &all)]},
+            {"version": "v1", "resources": [entry("widgets", "Widget", &all), entry("gears", "Gear", &all), entry("bindings", "Binding", &json!(["create"]))]},
+        ]}]});
+        let kind = |version: &str, plural: &str, kind: &str| {
+            Resource::discovered("example.com", version, plural, kind, true)
+        };
+        let expected = [
+            (kind("v2", "widgets", "Widget"), true),
+            (kind("v1", "widgets", "Widget"), false),
+            (kind("v1", "gears", "Gear"), true),
+        ];
+        assert_eq!(parse_discovery(&document), expected);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Context, queue_own_keys};
-use crate::api::{is_conflict, is_not_found};
+use crate::api::{Depth, is_conflict, is_not_found};
 use crate::cache::Cache;
 use crate::controllers::garbage::fetch_kinds;
 use crate::object::{Key, Object};
@@ -60,14 +60,14 @@ async fn apply_emptying(context: &Context, namespace: &str) -> kube::Result<usiz
         if !kind.namespaced {
             continue;
         }
-        let (objects, _) = context.api.fetch_list(&kind, Some(namespace), "").await?;
+        let (objects, _) = context.api.fetch_list_at(&kind, Some(namespace), Depth::Metadata).await?;
         if objects.is_empty() {
             continue;
         }
         if objects.iter().any(|object| !object.is_deleting()) {
             context.api.send_delete_collection(&kind, namespace).await?;
         }
-        left += context.api.fetch_list(&kind, Some(namespace), "").await?.0.len();
+        left += context.api.fetch_list_at(&kind, Some(namespace), Depth::Metadata).await?.0.len();
     }
     Ok(left)
 }

@@ -100,5 +100,5 @@ async fn a_deleted_namespace_is_emptied_first() {
     let gone = || async { world.api.fetch(&NAMESPACES, &key).await.is_err() };
     let at = world.until("namespace gone", gone).await;
     assert!(at < Duration::from_secs(60), "{at:?}");
-    assert!(world.api.fetch_list(&REPLICA_SETS, Some("short"), "").await.unwrap().0.is_empty());
+    assert!(world.api.fetch_list(&REPLICA_SETS, Some("short")).await.unwrap().0.is_empty());
 }

@@ -214,7 +214,7 @@ async fn a_services_endpoints_follow_its_pods() {
 #[tokio::test(start_paused = true)]
 async fn a_cordoned_node_leaves_pods_pending_until_it_is_back() {
     let world = World::new();
-    let node = || async { world.api.fetch_list(&NODES, None, "").await.unwrap().0.len() == 1 };
+    let node = || async { world.api.fetch_list(&NODES, None).await.unwrap().0.len() == 1 };
     world.until("the node", node).await;
     let cordon = |unschedulable: bool| {
         let key = glidepath_workloads::object::Key::new("", "node-a");

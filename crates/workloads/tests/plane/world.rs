@@ -45,7 +45,7 @@ impl World {
     }
 
     pub async fn list(&self, resource: &Resource) -> Vec<Object> {
-        self.api.fetch_list(resource, Some("default"), "").await.unwrap().0
+        self.api.fetch_list(resource, Some("default")).await.unwrap().0
     }
 
     pub async fn pods(&self) -> Vec<Object> {
