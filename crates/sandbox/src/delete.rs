@@ -167,8 +167,8 @@ pub(crate) fn delete_object(
         if object == old {
             return Ok((current, false));
         }
-        let stored = contents.put(&resource.table, object.clone());
-        plane.after_write(contents, resource, Some(&object), stored.key.name());
+        let stored = contents.put(&resource.table, object);
+        plane.after_write(contents, resource, Some(&stored), stored.key.name());
         if is_definition {
             crate::crd::delete_objects(plane, contents, stored.key.name());
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::audit::Audit;
 use crate::logs::LogSource;
 use crate::registry::{Registry, Resource};
-use crate::store::{Contents, Store};
+use crate::store::{Contents, Store, Stored};
 
 /// What requests share: the objects, the served resources, the clock, the names not yet given out.
 pub(crate) struct Plane {
@@ -78,12 +78,13 @@ impl Plane {
         &self,
         contents: &mut Contents,
         resource: &Resource,
-        object: Option<&serde_json::Value>,
+        stored: Option<&Stored>,
         name: &str,
     ) {
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
-            crate::crd::follow(self, contents, object, name);
-        } else if resource.terminating && object.is_none() {
+            let object = stored.map(Stored::object);
+            crate::crd::follow(self, contents, object.as_ref(), name);
+        } else if resource.terminating && stored.is_none() {
             crate::crd::finish(self, contents, resource);
         }
     }

@@ -76,6 +76,7 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
         &mut contents,
         target,
         &current,
+        &current.object(),
         object,
         Part::of(&target.subresource),
         &options,
@@ -193,10 +194,18 @@ fn stamp_new(plane: &Plane, resource: &Resource, version: usize, object: &mut Va
         meta.insert("generation".into(), json!(1));
     }
     drop_empty_metadata(meta);
-    // What Go prints of a status that was never set.
     let stored_version = resource.api_version(resource.storage);
-    if let Some(kind) = resource.built_in.and_then(|_| types::of_kind(&stored_version, &resource.kind)) {
-        // The object was read as this kind before, so this cannot fail.
+    let Some(kind) = resource.built_in.and_then(|_| types::of_kind(&stored_version, &resource.kind)) else {
+        return;
+    };
+    if convert::is_stored_form(resource, version) {
+        // What Go prints of a status that was never set.
+        if has_status && let Some(status) = types::zero(kind).get("status") {
+            as_map(object).insert("status".into(), status.clone());
+        }
+    } else {
+        // A converted object is read once more, for what its stored version prints. It was read as
+        // this kind before, so this cannot fail.
         let _ = types::decode(kind, object, "");
     }
 }
@@ -352,40 +361,39 @@ fn check_update_version(target: &Target, object: &Value) -> Reply<()> {
     Ok(())
 }
 
-/// Replaces `current` by what a client sent in the target's version. For patches, `patch` is how
-/// refusals show it; empty when they show its result.
+/// Replaces `current` by what a client sent in the target's version. For patches, `patch` says
+/// how refusals show it.
 pub(crate) fn replace_object(
     plane: &Plane,
     contents: &mut Contents,
     target: &Target,
     current: &Arc<Stored>,
+    old: &Value,
     mut object: Value,
     part: Part,
     options: &WriteOptions,
-    patch: Option<&str>,
+    patch: Option<&dyn Fn() -> String>,
     warnings: &mut Vec<String>,
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
     check_namespace_matches(target, &mut object)?;
-    let before = patch.map(|patch| if patch.is_empty() { object.to_string() } else { patch.to_owned() });
     admission::check_fields(target, &mut object, options.field_validation, warnings)
-        .map_err(|undecodable| undecodable.into_refusal(target, before.as_deref()))?;
+        .map_err(|undecodable| undecodable.into_refusal(target, patch.map(|shown| shown()).as_deref()))?;
     let mut object = convert::to_stored(&target.resource, target.version, object);
-    let old = current.object();
-    check_preconditions(target, &old, &object)?;
-    carry_over(target, &old, &mut object, part)?;
-    admission::prepare_update(plane, contents, target, &old, &mut object)?;
+    check_preconditions(target, old, &object)?;
+    carry_over(target, old, &mut object, part)?;
+    admission::prepare_update(plane, contents, target, old, &mut object)?;
     if part != Part::Status {
         let causes = names::check_metadata(&target.resource, &object);
         if !causes.is_empty() {
             return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
         }
     }
-    let causes = admission::validate(plane, target, &object, Some(&old));
+    let causes = admission::validate(plane, target, &object, Some(old));
     if !causes.is_empty() {
         return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
     }
-    Ok(finish_update(plane, contents, target, current, &old, object, options))
+    Ok(finish_update(plane, contents, target, current, old, object, options))
 }
 
 /// Numbers the update, drops it when nothing changed, completes a deletion that waited for it.
@@ -445,8 +453,8 @@ pub(crate) fn commit(
     if dry_run {
         return dry(contents, resource, object);
     }
-    let stored = contents.put(&resource.table, object.clone());
-    plane.after_write(contents, resource, Some(&object), stored.key.name());
+    let stored = contents.put(&resource.table, object);
+    plane.after_write(contents, resource, Some(&stored), stored.key.name());
     stored
 }
 

@@ -4,7 +4,7 @@ mod node;
 mod set;
 mod walk;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::document::metadata;
 
@@ -119,18 +119,20 @@ pub(crate) fn set_entries(object: &mut Value, mut entries: Vec<Entry>) {
     let list: Vec<Value> = entries
         .iter()
         .map(|entry| {
-            let mut value = json!({
-                "operation": if entry.applies { "Apply" } else { "Update" },
-                "apiVersion": entry.api_version, "time": entry.time,
-                "fieldsType": "FieldsV1", "fieldsV1": entry.fields.to_value(),
-            });
-            if !entry.manager.is_empty() {
-                value["manager"] = json!(entry.manager);
-            }
-            if !entry.subresource.is_empty() {
-                value["subresource"] = json!(entry.subresource);
-            }
-            value
+            let mut value = Map::new();
+            let mut set = |key: &str, text: &str| {
+                if !text.is_empty() {
+                    value.insert(key.to_owned(), json!(text));
+                }
+            };
+            set("manager", &entry.manager);
+            set("operation", if entry.applies { "Apply" } else { "Update" });
+            set("apiVersion", &entry.api_version);
+            set("time", &entry.time);
+            set("subresource", &entry.subresource);
+            set("fieldsType", "FieldsV1");
+            value.insert("fieldsV1".to_owned(), entry.fields.to_value());
+            Value::Object(value)
         })
         .collect();
     let meta = metadata(object);

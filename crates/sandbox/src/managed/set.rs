@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A tree of path elements: `f:name`, `k:{…}` for items of keyed lists, `v:…` for items of sets.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,8 +35,8 @@ impl FieldSet {
         let mut map = Map::new();
         for (key, child) in &self.children {
             let mut value = child.to_value();
-            if child.own && !child.children.is_empty() {
-                value["."] = json!({});
+            if let (true, Value::Object(value)) = (child.own && !child.children.is_empty(), &mut value) {
+                value.insert(".".to_owned(), Value::Object(Map::new()));
             }
             map.insert(key.clone(), value);
         }

@@ -11,7 +11,6 @@ use crate::managed::{self, Entry, FieldSet, Node, Writer};
 use crate::plane::Plane;
 use crate::read::lens;
 use crate::refusal::{Cause, Refusal, Reply, Subject};
-use crate::store::Stored;
 use crate::write::{Part, check_named, create_object, replace_object};
 
 /// PATCH with `application/apply-patch+yaml`.
@@ -44,7 +43,8 @@ pub(crate) fn apply(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         return Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings));
     };
     check_named(target, &config)?;
-    let merged = merged(target, &current, &config, &writer, options.force)?;
+    let live = current.object();
+    let merged = merged(target, &live, &config, &writer, options.force)?;
     let options = WriteOptions { applied: Some(writer), ..options };
     let part = Part::of(&target.subresource);
     let stored = replace_object(
@@ -52,10 +52,11 @@ pub(crate) fn apply(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         &mut contents,
         target,
         &current,
+        &live,
         merged,
         part,
         &options,
-        Some(""),
+        None,
         &mut warnings,
     )?;
     drop(contents);
@@ -105,15 +106,14 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// The live object with the configuration laid over it, its managers up to date.
-fn merged(target: &Target, current: &Stored, config: &Value, writer: &Writer, force: bool) -> Reply<Value> {
+fn merged(target: &Target, live: &Value, config: &Value, writer: &Writer, force: bool) -> Reply<Value> {
     let resource = &target.resource;
     let node = Node::of(resource);
-    let live = current.object();
     let config = convert::to_stored(resource, target.version, config.clone());
     let applied = applied_fields(target, &config);
     let mut object = live.clone();
     managed::merge(node, &mut object, &identity_removed(&config));
-    let mut entries = managed::entries(&live);
+    let mut entries = managed::entries(live);
     let own = |entry: &Entry| {
         entry.applies && entry.manager == writer.manager && entry.subresource == writer.subresource
     };
@@ -126,13 +126,13 @@ fn merged(target: &Target, current: &Stored, config: &Value, writer: &Writer, fo
         }
         managed::remove(node, &mut object, &gone, &kept);
     }
-    let comparison = managed::compare(node, &live, &object);
+    let comparison = managed::compare(node, live, &object);
     refuse_conflicts(&mut entries, &comparison.written, own, force)?;
     for entry in entries.iter_mut().filter(|entry| !own(entry)) {
         entry.fields.subtract(&comparison.removed);
     }
     let same = entries.iter().find(|entry| own(entry)).is_some_and(|entry| entry.fields == applied);
-    if !same || comparison_changes(&live, &object) {
+    if !same || comparison_changes(live, &object) {
         entries.retain(|entry| !own(entry));
         entries.push(managed::own_entry(writer, applied));
     }
@@ -225,11 +225,10 @@ fn conflict_message(conflicts: &[(String, Vec<String>)], count: usize) -> String
 /// An object as it is before anything was written to it: what Go prints of an empty one.
 pub(crate) fn nothing(target: &Target) -> Value {
     let resource = &target.resource;
-    let mut empty = Value::Object(Map::new());
-    if let Node::Type(kind) = Node::of(resource) {
-        // Reading an empty object cannot fail.
-        let _ = crate::types::decode(kind, &mut empty, "");
-    }
+    let mut empty = match Node::of(resource) {
+        Node::Type(kind) => crate::types::zero(kind),
+        _ => Value::Object(Map::new()),
+    };
     document::metadata(&mut empty);
     empty
 }

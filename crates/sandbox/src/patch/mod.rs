@@ -3,8 +3,6 @@
 pub(crate) mod apply;
 mod strategic;
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::call::{Answer, Call, Target, WriteOptions};
@@ -14,7 +12,6 @@ use crate::document;
 use crate::plane::Plane;
 use crate::read::lens;
 use crate::refusal::{Refusal, Reply};
-use crate::store::Stored;
 use crate::types;
 use crate::write::{Part, check_named, replace_object};
 
@@ -43,17 +40,19 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
     let mut warnings = Vec::new();
     let mut contents = plane.store.lock();
     let current = contents.get(&target.resource.table, &target.key()).ok_or_else(|| target.not_found())?;
-    let object = patched(&patch, target, &current)?;
+    let old = current.object();
+    let object = patched(&patch, target, &old)?;
     check_named(target, &object)?;
     let stored = replace_object(
         plane,
         &mut contents,
         target,
         &current,
+        &old,
         object,
         Part::of(&target.subresource),
         &options,
-        Some(&patch.shown()),
+        Some(&|| patch.shown(target, &old)),
         &mut warnings,
     )?;
     drop(contents);
@@ -102,17 +101,19 @@ fn decode_map(body: &[u8]) -> Reply<Value> {
 
 impl Patch {
     /// How refusals show it: strategic patches as Go prints maps; of the others the result is shown.
-    fn shown(&self) -> String {
+    fn shown(&self, target: &Target, old: &Value) -> String {
         match self {
-            Self::Json(_) | Self::Merge(_) => String::new(),
+            Self::Json(_) | Self::Merge(_) => {
+                patched(self, target, old).map(|object| object.to_string()).unwrap_or_default()
+            }
             Self::Strategic(patch) => strategic::go_text(patch),
         }
     }
 }
 
 /// The current object in the version of the request, with the patch applied.
-fn patched(patch: &Patch, target: &Target, current: &Arc<Stored>) -> Reply<Value> {
-    let mut object = convert::from_stored(&target.resource, target.version, current.object());
+fn patched(patch: &Patch, target: &Target, old: &Value) -> Reply<Value> {
+    let mut object = convert::from_stored(&target.resource, target.version, old.clone());
     match patch {
         Patch::Json(patch) => {
             json_patch::patch(&mut object, patch).map_err(|_| Refusal::patch_does_not_apply())?;
