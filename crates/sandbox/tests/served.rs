@@ -1,0 +1,201 @@
+//! The plane over HTTPS: who may ask, what every answer carries, and logs; and the rows of the golden
+//! table that need a running server.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod support;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{AsyncReadExt, StreamExt};
+use glidepath_sandbox::{LogError, LogRequest, LogSource, LogStream, Running};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, LogParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::json;
+use support::{delete, get, merge, plane, post, send};
+
+async fn config(running: &Running) -> kube::Config {
+    let kubeconfig = Kubeconfig::from_yaml(&running.kubeconfig()).unwrap();
+    kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+}
+
+async fn status(config: kube::Config, path: &str) -> u16 {
+    let client = kube::Client::try_from(config).unwrap();
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    match client.request_text(request).await {
+        Ok(_) => 200,
+        Err(kube::Error::Api(status)) => status.code,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn the_kubeconfig_is_the_administrators_and_strangers_see_only_health() {
+    let sandbox = plane();
+    let running = sandbox.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/kubeconfig");
+    running.write_kubeconfig(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), running.kubeconfig());
+
+    let admin = config(&running).await;
+    let namespaces: Api<Namespace> = Api::all(kube::Client::try_from(admin.clone()).unwrap());
+    assert_eq!(namespaces.list(&Default::default()).await.unwrap().items.len(), 4);
+
+    let mut stranger = admin.clone();
+    stranger.auth_info = Default::default();
+    for (path, code) in [
+        ("/version", 200),
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/api", 403),
+        ("/openapi/v3", 403),
+        ("/api/v1/pods", 403),
+    ] {
+        assert_eq!(status(stranger.clone(), path).await, code, "{path}");
+    }
+    let mut bad_token = stranger.clone();
+    bad_token.auth_info.token = Some("nobody".to_owned().into());
+    assert_eq!(status(bad_token, "/api").await, 401);
+
+    post(&sandbox, "/api/v1/namespaces/default/serviceaccounts", &json!({ "metadata": { "name": "robot" } }))
+        .await;
+    let issued = post(
+        &sandbox,
+        "/api/v1/namespaces/default/serviceaccounts/robot/token",
+        &json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} }),
+    )
+    .await;
+    let token = issued.body["status"]["token"].as_str().unwrap().to_owned();
+    let mut robot = stranger.clone();
+    robot.auth_info.token = Some(token.into());
+    assert_eq!(status(robot.clone(), "/api/v1/pods").await, 200);
+    delete(&sandbox, "/api/v1/namespaces/default/serviceaccounts/robot").await;
+    assert_eq!(status(robot, "/api/v1/pods").await, 401, "a token does not outlive its account");
+
+    let addr = running.addr();
+    running.shutdown().await;
+    sandbox.serve(addr).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let sandbox = plane();
+    let running = sandbox.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let refused = sandbox.serve(running.addr()).await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("cannot listen on {}", running.addr()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_carries_an_audit_id_and_is_not_cached() {
+    let sandbox = plane();
+    for path in ["/api/v1/namespaces", "/api/v1/namespaces/nowhere"] {
+        let answer = get(&sandbox, path).await;
+        assert!(!answer.headers["audit-id"].is_empty());
+        assert_eq!(answer.headers["cache-control"], "no-cache, private");
+    }
+    let groups = get(&sandbox, "/apis").await;
+    assert_eq!(groups.headers["vary"], "Accept");
+    let tag = groups.headers["etag"].to_str().unwrap().to_owned();
+    let request = http::Request::get("/apis").header("if-none-match", tag).body(String::new()).unwrap();
+    assert_eq!(support::raw(&sandbox, request).await.status(), 304);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_pod_is_deleted_with_grace_unless_it_is_none() {
+    let sandbox = plane();
+    let path = "/api/v1/namespaces/default/pods/p";
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p" },
+        "spec": { "nodeName": "n", "containers": [{ "name": "c", "image": "c:1" }] } });
+    post(&sandbox, "/api/v1/namespaces/default/pods", &pod).await;
+    let foreign = json!({ "preconditions": { "uid": "another" } }).to_string();
+    let refused = send(&sandbox, "DELETE", path, "application/json", &foreign).await;
+    assert_eq!((refused.code, &refused.body["reason"]), (409, &json!("Conflict")));
+    let marked = delete(&sandbox, path).await.body;
+    assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30);
+    assert_eq!(marked["metadata"]["generation"], 2);
+    assert_eq!(marked["metadata"]["deletionTimestamp"], "2026-01-01T00:00:30Z");
+    let gone = delete(&sandbox, &format!("{path}?gracePeriodSeconds=0")).await;
+    assert_eq!(gone.body["metadata"]["deletionGracePeriodSeconds"], 0);
+    assert_eq!(get(&sandbox, path).await.code, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn propagation_leaves_a_finalizer_for_the_garbage_collector() {
+    let sandbox = plane();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    for (policy, finalizer) in [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")] {
+        post(&sandbox, maps, &json!({ "metadata": { "name": "m" } })).await;
+        let marked = delete(&sandbox, &format!("{maps}/m?propagationPolicy={policy}")).await.body;
+        assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
+        merge(&sandbox, &format!("{maps}/m"), &json!({ "metadata": { "finalizers": [] } })).await;
+        assert_eq!(get(&sandbox, &format!("{maps}/m")).await.code, 404);
+    }
+    post(&sandbox, maps, &json!({ "metadata": { "name": "m" } })).await;
+    delete(&sandbox, &format!("{maps}/m?propagationPolicy=Background")).await;
+    assert_eq!(get(&sandbox, &format!("{maps}/m")).await.code, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_that_a_budget_forbids_is_too_many_requests() {
+    let sandbox = plane();
+    let namespace = "/api/v1/namespaces/default";
+    let pod = json!({ "metadata": { "name": "p", "labels": { "app": "web" } },
+        "spec": { "nodeName": "n", "containers": [{ "name": "c", "image": "c:1" }] } });
+    post(&sandbox, &format!("{namespace}/pods"), &pod).await;
+    merge(&sandbox, &format!("{namespace}/pods/p/status"), &json!({ "status": { "phase": "Running" } }))
+        .await;
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let budget = json!({ "metadata": { "name": "b" }, "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } } });
+    post(&sandbox, budgets, &budget).await;
+    let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": "p" } });
+    let refused = post(&sandbox, &format!("{namespace}/pods/p/eviction"), &eviction).await;
+    assert_eq!((refused.code, &refused.body["reason"]), (429, &json!("TooManyRequests")));
+    assert_eq!(refused.body["details"]["causes"][0]["reason"], "DisruptionBudget");
+    merge(&sandbox, &format!("{budgets}/b/status"), &json!({ "status": { "disruptionsAllowed": 1 } })).await;
+    assert_eq!(post(&sandbox, &format!("{namespace}/pods/p/eviction"), &eviction).await.code, 201);
+    assert_eq!(get(&sandbox, &format!("{budgets}/b")).await.body["status"]["disruptionsAllowed"], 0);
+}
+
+/// Says who asked and which container it was.
+struct Echo;
+
+impl LogSource for Echo {
+    fn open(&self, request: LogRequest) -> BoxFuture<'static, Result<LogStream, LogError>> {
+        Box::pin(async move {
+            if request.previous {
+                return Err(LogError {
+                    message: "previous terminated container \"c\" in pod \"p\" not found".into(),
+                });
+            }
+            let lines = vec![format!("{}\n", request.container), format!("{:?}\n", request.tail_lines)];
+            let lines = futures::stream::iter(lines).map(|line| Ok(line.into()));
+            Ok(Box::pin(lines) as LogStream)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_come_from_whoever_runs_the_kubelets() {
+    let sandbox = plane();
+    let pod =
+        json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "c:1" }] } });
+    post(&sandbox, "/api/v1/namespaces/default/pods", &pod).await;
+    let path = "/api/v1/namespaces/default/pods/p/log";
+    assert_eq!(get(&sandbox, path).await.code, 503, "nobody serves logs yet");
+    sandbox.set_log_source(Arc::new(Echo));
+    let pods: Api<Pod> = Api::default_namespaced(sandbox.client("reading", "default"));
+    let mut log =
+        pods.log_stream("p", &LogParams { tail_lines: Some(3), ..LogParams::default() }).await.unwrap();
+    let mut text = String::new();
+    log.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "c\nSome(3)\n");
+    let refused = get(&sandbox, &format!("{path}?container=other")).await;
+    assert_eq!(
+        (refused.code, refused.body["message"].as_str()),
+        (400, Some("container other is not valid for pod p"))
+    );
+    assert_eq!(get(&sandbox, &format!("{path}?previous=true")).await.code, 400);
+}
