@@ -16,3 +16,4 @@ pub mod quote;
 mod schema;
 pub mod time;
 pub mod time_layout;
+pub mod yaml;
