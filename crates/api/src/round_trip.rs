@@ -57,7 +57,7 @@ fn corpus_published_manifests_are_read_and_valid() {
     for file in files {
         let file = file.unwrap().path();
         let text = std::fs::read_to_string(&file).unwrap();
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let documents = glidepath_gocompat::yaml::parse_documents(&text).unwrap();
         for document in documents {
             let Some(written) = read_and_write(&document) else { continue };
             objects += 1;

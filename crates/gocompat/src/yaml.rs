@@ -7,8 +7,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-use serde_saphyr::options::NonFiniteFloatPolicy;
-use serde_saphyr::{DuplicateKeyPolicy, Options};
+use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
 /// Text that is not YAML; it says where and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +68,9 @@ fn sorted(value: &Value) -> Value {
         Value::Object(fields) => {
             let mut entries: Vec<_> = fields.iter().collect();
             entries.sort_by_key(|(key, _)| *key);
-            Value::Object(entries.into_iter().map(|(key, item)| (key.clone(), sorted(item))).collect::<Map<_, _>>())
+            Value::Object(
+                entries.into_iter().map(|(key, item)| (key.clone(), sorted(item))).collect::<Map<_, _>>(),
+            )
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
         other => other.clone(),

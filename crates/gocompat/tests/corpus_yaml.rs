@@ -69,7 +69,9 @@ fn corpus_yaml_write_awkward_text_comes_back_as_it_was() {
 /// What kubectl takes for a boolean, null or number is never written bare when it is text.
 #[test]
 fn text_that_looks_like_something_else_is_quoted() {
-    for word in ["yes", "No", "on", "OFF", "y", "n", "~", "null", "True", "0644", "1_000", "0x1F", "1e3", "-.inf"] {
+    for word in
+        ["yes", "No", "on", "OFF", "y", "n", "~", "null", "True", "0644", "1_000", "0x1F", "1e3", "-.inf"]
+    {
         let written = render(&serde_json::json!({ "k": word }));
         assert_ne!(written, format!("k: {word}\n"));
         assert_eq!(parse_document(&written).unwrap()["k"], word);

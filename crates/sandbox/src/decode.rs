@@ -38,7 +38,7 @@ pub(crate) fn patch<T: serde::de::DeserializeOwned>(body: &[u8]) -> Reply<T> {
 pub(crate) fn yaml(body: &[u8]) -> Reply<Value> {
     let text =
         std::str::from_utf8(body).map_err(|_| Refusal::bad_request("error decoding YAML: invalid UTF-8"))?;
-    serde_saphyr::from_str(text)
+    glidepath_gocompat::yaml::parse_document(text)
         .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))
 }
 

@@ -5,11 +5,8 @@
 
 mod schema;
 mod table;
-mod yaml;
 
 use serde_json::{Value, json};
-
-pub use yaml::render_yaml;
 
 use crate::names::{
     ANALYSIS_RUNS, ANALYSIS_TEMPLATES, CLUSTER_ANALYSIS_TEMPLATES, EXPERIMENTS, GROUP, KIND_ANALYSIS_RUN,
@@ -144,7 +141,10 @@ pub fn render_files() -> Vec<(&'static str, String)> {
         ("cluster-analysis-template-crd.yaml", cluster_analysis_template()),
     ];
     let heading = "# Written by `cargo xtask gen`; change crates/api/src/crd instead.\n";
-    files.into_iter().map(|(name, crd)| (name, format!("{heading}{}", render_yaml(&crd)))).collect()
+    files
+        .into_iter()
+        .map(|(name, crd)| (name, format!("{heading}{}", glidepath_gocompat::yaml::render(&crd))))
+        .collect()
 }
 
 /// The schema of one kind alone, as its definition holds it; `None` for any other kind.

@@ -1,5 +1,6 @@
 //! `create -f`: objects from files, one each (O-080, O-081).
 
+use glidepath_gocompat::yaml;
 use serde_json::Value;
 
 use super::get::{get_experiment, get_rollout};
@@ -31,7 +32,7 @@ pub fn parse_document(text: &str) -> Result<Value, Failure> {
         return serde_json::from_str(text)
             .map_err(|error| Failure::message(format!("error parsing JSON: {error}")));
     }
-    serde_saphyr::from_str(text).map_err(|error| Failure::message(format!("error parsing YAML: {error}")))
+    yaml::parse_document(text).map_err(|error| Failure::message(format!("error parsing YAML: {error}")))
 }
 
 /// Where the document goes, by its group and kind.

@@ -71,8 +71,7 @@ pub(crate) fn render_image_patch(rollout: &str, version: &str) -> Value {
 /// # Errors
 /// Where it is not YAML.
 pub(crate) fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    glidepath_gocompat::yaml::parse_documents(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

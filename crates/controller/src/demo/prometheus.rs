@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_configuration_scrapes_the_data_plane_every_second() {
         let config = render_config("127.0.0.1:1234".parse().unwrap());
-        let config: Value = serde_saphyr::from_str(&config).unwrap();
+        let config: Value = glidepath_gocompat::yaml::parse_document(&config).unwrap();
         assert_eq!(config["global"]["scrape_interval"], "1s");
         assert_eq!(config["scrape_configs"][0]["static_configs"][0]["targets"], json!(["127.0.0.1:1234"]));
     }
