@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use glidepath_workloads::kubelet::process::LocalImage;
 
 use crate::ground::{Ground, Kubelet, Settings, interrupted, local_images, parse_image, read_definitions};
-use crate::terminal::{complain, say};
+use crate::terminal::{complain, explain, say};
 
 /// Flags of `glidepath sandbox`.
 #[derive(Args, Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn run(flags: Flags) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("Error: {error:#}\n"));
+            complain(&format!("Error: {}\n", explain(&error)));
             ExitCode::FAILURE
         }
     }
@@ -85,7 +85,9 @@ async fn serve(flags: Flags) -> Result<()> {
     };
     let place = choose_place(flags.kubeconfig_out.as_deref(), flags.data_dir.as_deref())?;
     ground.served().write_kubeconfig(&place.path)?;
-    say(&render_greeting(&ground.served().url(), &place.path, flags.controller));
+    // Only the current folder could be missing here; the path is good as it is then.
+    let shown = std::path::absolute(&place.path).unwrap_or_else(|_| place.path.clone());
+    say(&render_greeting(&ground.served().url(), &shown, flags.controller));
     stop.await;
     say("stopping\n");
     ground.stop().await;

@@ -16,6 +16,28 @@ pub(crate) fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// An error and its causes in one line. What an API server refused is told in its own words, once.
+pub(crate) fn explain(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let refused = cause.downcast_ref::<kube::Error>();
+        // Errors of libraries may be boxed on the way.
+        let refused =
+            refused.or_else(|| cause.downcast_ref::<Box<kube::Error>>().map(std::convert::AsRef::as_ref));
+        let text = match refused {
+            Some(kube::Error::Api(status)) => status.message.clone(),
+            _ => cause.to_string(),
+        };
+        if parts.last().is_none_or(|last| !last.contains(&text)) {
+            parts.push(text.replace('\n', " "));
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    parts.join(": ")
+}
+
 /// Whether a person looks at a screen that can be drawn on.
 pub(crate) fn is_screen() -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
@@ -62,5 +84,21 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         say("\x1b[?25h\x1b[?1049l");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_in_the_words_of_who_refused() {
+        let refused = kube::Error::Api(Box::new(Status::failure("no space left", "InternalError")));
+        let error = anyhow::Error::new(refused).context("cannot install x");
+        assert_eq!(explain(&error), "cannot install x: no space left");
+        let plain = anyhow::anyhow!("two\nlines").context("cannot start");
+        assert_eq!(explain(&plain), "cannot start: two lines");
     }
 }

@@ -176,7 +176,12 @@ mod tests {
                 |_, states| states.good_promoted = false,
                 "version 2 is promoted, but it is not the healthy stable version",
             ),
-            (|account, _| drop(account.steps.remove(1)), "its weights were [20, 60, 80, 100]"),
+            (
+                |account, _| {
+                    account.steps.remove(1);
+                },
+                "its weights were [20, 60, 80, 100]",
+            ),
             (
                 |account, _| account.steps[0].answered = 30,
                 "version 2 gets the 20 % it is given, but it got 30.0 % of 100 requests",
@@ -199,15 +204,21 @@ mod tests {
                 "users saw version 3 fail before it was withdrawn, but no request failed",
             ),
             (
-                |account, _| drop(account.failed.insert((Service::Web, "2".to_owned()), 1)),
+                |account, _| {
+                    account.failed.insert((Service::Web, "2".to_owned()), 1);
+                },
                 "no other version fails a request, but 1 failed",
             ),
             (
-                |account, _| drop(account.failed.insert((Service::Web, "3".to_owned()), 9)),
+                |account, _| {
+                    account.failed.insert((Service::Web, "3".to_owned()), 9);
+                },
                 "it failed 9 of 20",
             ),
             (
-                |account, _| drop(account.lost.insert(Chapter::Switch, (3, String::new()))),
+                |account, _| {
+                    account.lost.insert(Chapter::Switch, (3, String::new()));
+                },
                 "no request is lost while switching, but 3 were",
             ),
             (

@@ -36,7 +36,7 @@ use self::story::{Cast, Crowd};
 use self::witness::Witness;
 use self::world::World;
 use crate::ground::interrupted;
-use crate::terminal::{complain, is_screen, say, wants_colour};
+use crate::terminal::{complain, explain, is_screen, say, wants_colour};
 
 pub(crate) use manifests::parse_documents;
 pub(crate) use web::run_web;
@@ -80,7 +80,7 @@ pub(crate) fn run(flags: Flags) -> ExitCode {
         Ok(Ending::NotAsItMustBe) => ExitCode::FAILURE,
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
-            complain(&format!("Error: {error:#}\n"));
+            complain(&format!("Error: {}\n", explain(&error)));
             ExitCode::FAILURE
         }
     }
