@@ -72,32 +72,22 @@ pub fn record(
 
 /// Errors do not use up the count; what is not completed counts for nothing.
 fn count(result: &mut MetricResult, phase: Option<AnalysisPhase>) {
-    match phase {
-        Some(AnalysisPhase::Successful) => {
-            result.successful += 1;
-            result.count += 1;
-            result.consecutive_error = 0;
-            result.consecutive_success += 1;
-        }
-        Some(AnalysisPhase::Failed) => {
-            result.failed += 1;
-            result.count += 1;
-            result.consecutive_error = 0;
-            result.consecutive_success = 0;
-        }
-        Some(AnalysisPhase::Inconclusive) => {
-            result.inconclusive += 1;
-            result.count += 1;
-            result.consecutive_error = 0;
-            result.consecutive_success = 0;
-        }
-        Some(AnalysisPhase::Error) => {
-            result.error += 1;
-            result.consecutive_error += 1;
-            result.consecutive_success = 0;
-        }
-        Some(AnalysisPhase::Pending | AnalysisPhase::Running) | None => {}
+    let counter = match phase {
+        Some(AnalysisPhase::Successful) => &mut result.successful,
+        Some(AnalysisPhase::Failed) => &mut result.failed,
+        Some(AnalysisPhase::Inconclusive) => &mut result.inconclusive,
+        Some(AnalysisPhase::Error) => &mut result.error,
+        Some(AnalysisPhase::Pending | AnalysisPhase::Running) | None => return,
+    };
+    *counter = counter.saturating_add(1);
+    if phase == Some(AnalysisPhase::Error) {
+        result.consecutive_error = result.consecutive_error.saturating_add(1);
+    } else {
+        result.count = result.count.saturating_add(1);
+        result.consecutive_error = 0;
     }
+    let again = if phase == Some(AnalysisPhase::Successful) { result.consecutive_success } else { -1 };
+    result.consecutive_success = again.saturating_add(1);
 }
 
 /// What is stored about a metric once, when its result is created: the query as it is sent, redacted.

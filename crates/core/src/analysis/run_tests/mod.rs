@@ -12,6 +12,7 @@ use crate::plan::{Action, Ask, Plan};
 use crate::snapshot::{AnalysisSnapshot, Answer, Reading, ReadingValue, Settings};
 
 mod jobs;
+mod properties;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
