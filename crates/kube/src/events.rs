@@ -105,28 +105,31 @@ impl Recorder {
         now: Timestamp,
     ) -> Result<(), RequestError> {
         let path = collection("", "v1", "events", &subject.namespace);
-        let planned = self.memory().plan(subject, event, now);
-        match planned {
-            Write::Create { id, name, object } => {
-                server.create(&path, &object).await?;
-                self.memory().remember(id, name);
-                Ok(())
-            }
-            Write::Count { id, name, patch } => {
-                let outcome = server.merge(&format!("{path}/{name}"), &patch).await;
-                if !matches!(&outcome, Err(error) if error.code() == 404) {
-                    return outcome.map(drop);
+        // Each turn ends in success, in an error, or in a plan that differs from the last.
+        for _ in 0..3 {
+            let planned = self.memory().plan(subject, event, now);
+            let (id, name, outcome) = match planned {
+                Write::Create { id, name, object } => (id, Some(name), server.create(&path, &object).await),
+                Write::Count { id, name, patch } => {
+                    (id, None, server.merge(&format!("{path}/{name}"), &patch).await)
                 }
-                // The Event has expired: begin a new one.
-                self.memory().recent.remove(&id);
-                let Write::Create { name, object, .. } = self.memory().plan(subject, event, now) else {
+            };
+            match (outcome, name) {
+                (Ok(_), Some(name)) => {
+                    self.memory().remember(id, name);
                     return Ok(());
-                };
-                server.create(&path, &object).await?;
-                self.memory().remember(id, name);
-                Ok(())
+                }
+                (Ok(_), None) => return Ok(()),
+                // The name is taken: the next one is tried.
+                (Err(RequestError::Refused { code: 409, .. }), Some(_)) => {}
+                // The Event to be counted has expired: a new one begins.
+                (Err(RequestError::Refused { code: 404, .. }), None) => {
+                    self.memory().recent.remove(&id);
+                }
+                (Err(error), _) => return Err(error),
             }
         }
+        Ok(())
     }
 }
 
