@@ -83,8 +83,5 @@ pub(crate) fn bench(rest: &[String]) -> Result<()> {
 
 /// `cargo xtask fuzz`.
 pub(crate) fn fuzz(rest: &[String]) -> Result<()> {
-    cargo(&with_rest(
-        &["run", "--release", "--quiet", "--package", "glidepath-scenarios", "--bin", "glidepath-fuzz", "--"],
-        rest,
-    ))
+    cargo(&with_rest(&["run", "--release", "--quiet", "--package", "glidepath-fuzz", "--"], rest))
 }

@@ -27,6 +27,7 @@ mod admission;
 mod audit;
 mod body;
 mod call;
+mod cel;
 mod convert;
 mod crd;
 mod decode;

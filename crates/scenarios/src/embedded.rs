@@ -187,7 +187,7 @@ struct Scripted(Script);
 #[async_trait]
 impl Sender for Scripted {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, SendError> {
-        let path = request.url.strip_prefix(METRIC_HOST).unwrap_or_default();
+        let path = request.url.strip_prefix(METRIC_HOST).unwrap_or(&request.url);
         let path = path.split('?').next().unwrap_or_default();
         let (status, body) = self.0.next(path);
         Ok(HttpResponse { status, body: body.into_bytes() })

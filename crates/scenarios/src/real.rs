@@ -27,7 +27,8 @@ impl RealPlane {
     /// When the kubeconfig cannot be used or the metric host cannot be bound.
     pub async fn connect(kubeconfig: &Path, plugin: &Path) -> Result<Self> {
         let (path, plugin) = (kubeconfig.to_path_buf(), plugin.to_path_buf());
-        let config = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+        let config =
+            Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
         let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
         let script = Script::default();
         let host = serve(script.clone()).await?;

@@ -44,8 +44,11 @@ impl Stage<'_> {
     async fn open(&self) -> Result<()> {
         let namespaces = Api::<DynamicObject>::all_with(self.plane.client(), &resource("Namespace")?);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
-        namespaces.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
-        Ok(())
+        match namespaces.create(&PostParams::default(), &serde_json::from_value(object)?).await {
+            // A story may be told in a namespace that every cluster has.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            created => Ok(created.map(drop)?),
+        }
     }
 
     /// Follows the namespace's events, counting a repeated one once per repetition.
@@ -66,12 +69,15 @@ impl Stage<'_> {
                     if let Some(version) = &object.metadata.resource_version {
                         from.clone_from(version);
                     }
-                    let text = |path: &str| object.data.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+                    let text = |path: &str| {
+                        object.data.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+                    };
                     let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
-                    events
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((about, text("/reason"), text("/message")));
+                    events.lock().unwrap_or_else(PoisonError::into_inner).push((
+                        about,
+                        text("/reason"),
+                        text("/message"),
+                    ));
                 }
             }
         }))
@@ -82,7 +88,9 @@ impl Stage<'_> {
             self.create(object).await?;
         }
         for (index, beat) in story.beats.iter().enumerate() {
-            self.act(beat).await.with_context(|| format!("beat {} of {}: {beat:?}", index + 1, story.beats.len()))?;
+            self.act(beat)
+                .await
+                .with_context(|| format!("beat {} of {}: {beat:?}", index + 1, story.beats.len()))?;
         }
         for expectation in &story.finally {
             self.until(expectation).await.with_context(|| format!("at the end: {expectation:?}"))?;
@@ -113,7 +121,13 @@ impl Stage<'_> {
                 Ok(())
             }
             Beat::Metric { path, answers } => {
-                self.plane.script_metric(&format!("/{}{path}", self.namespace), answers.clone());
+                // An address of its own is scripted as it stands; a path belongs to this story.
+                let key = if path.contains("://") {
+                    (*path).to_owned()
+                } else {
+                    format!("/{}{path}", self.namespace)
+                };
+                self.plane.script_metric(&key, answers.clone());
                 Ok(())
             }
             Beat::Until(expectation) => self.until(expectation).await,
@@ -232,7 +246,8 @@ impl Stage<'_> {
             return Ok(Err(format!("Rollout {rollout} does not exist")));
         };
         let text = |path: &str| found.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let observed = text("/status/observedGeneration") == number(&found, "/metadata/generation").to_string();
+        let observed =
+            text("/status/observedGeneration") == number(&found, "/metadata/generation").to_string();
         if observed && text("/status/phase") == phase && text("/status/message").starts_with(message) {
             return Ok(Ok(()));
         }
@@ -299,8 +314,13 @@ impl Stage<'_> {
                 return Ok(());
             }
             if told.len() >= reasons.len() || waited >= self.plane.patience() {
-                let long: Vec<String> = told.iter().map(|(reason, message)| format!("{reason}: {message}")).collect();
-                bail!("events were\n  {}\nbut should have been\n  {}", long.join("\n  "), reasons.join("\n  "));
+                let long: Vec<String> =
+                    told.iter().map(|(reason, message)| format!("{reason}: {message}")).collect();
+                bail!(
+                    "events were\n  {}\nbut should have been\n  {}",
+                    long.join("\n  "),
+                    reasons.join("\n  ")
+                );
             }
             self.plane.pass(GLANCE).await;
             waited += GLANCE;
@@ -323,9 +343,11 @@ fn difference(wanted: &Value, found: &Value, path: &str) -> Option<String> {
                 Some(seen) => difference(value, seen, &path),
             }
         }),
-        (Value::Array(items), Value::Array(seen)) if items.len() == seen.len() => {
-            items.iter().zip(seen).enumerate().find_map(|(i, (item, seen))| difference(item, seen, &format!("{path}[{i}]")))
-        }
+        (Value::Array(items), Value::Array(seen)) if items.len() == seen.len() => items
+            .iter()
+            .zip(seen)
+            .enumerate()
+            .find_map(|(i, (item, seen))| difference(item, seen, &format!("{path}[{i}]"))),
         (wanted, found) if wanted == found => None,
         (wanted, found) => Some(format!("{path} is {found}, not {wanted}")),
     }

@@ -41,7 +41,8 @@ pub enum Beat {
     Delete(Target),
     /// From now on a metric address gives these answers, the last one for ever.
     Metric {
-        /// Path of the address under the plane's metric host, e.g. `/health`.
+        /// Path under the plane's metric host, e.g. `/health`, or a whole address, which only the embedded
+        /// plane can answer for.
         path: &'static str,
         /// Status code and body, one per measurement.
         answers: Vec<(u16, String)>,

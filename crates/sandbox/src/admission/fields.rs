@@ -126,5 +126,15 @@ pub(super) fn validate_custom(target: &Target, object: &Value, old: Option<&Valu
         check_scale(object, &scale.status_replicas, &mut causes);
     }
     schema::validate_lists(schema, object, "", &mut causes);
+    let blocking = ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+    if !causes.iter().any(|cause| blocking.contains(&cause.reason)) {
+        schema::validate_rules(schema, object, old, "", &mut causes);
+    } else if schema::has_rules(schema) {
+        causes.push(Cause::invalid(
+            "<nil>",
+            &Value::from(""),
+            "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+        ));
+    }
     causes
 }

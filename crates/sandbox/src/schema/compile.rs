@@ -72,8 +72,10 @@ fn parse_type(name: &str) -> Option<JsonType> {
 
 fn compile_rule(source: &Value) -> Option<Rule> {
     let text = |key: &str| source.get(key).and_then(Value::as_str).map(str::to_owned);
+    let rule = text("rule")?;
     Some(Rule {
-        rule: text("rule")?,
+        parsed: crate::cel::parse(&rule),
+        rule,
         message: text("message"),
         reason: text("reason"),
         field_path: text("fieldPath"),

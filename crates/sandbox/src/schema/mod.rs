@@ -10,6 +10,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 pub(crate) use compile::compile;
+pub(crate) use rules::validate_rules;
 pub(crate) use validate::{validate, validate_lists};
 
 /// A JSON type.
@@ -65,9 +66,19 @@ pub(crate) struct Schema {
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub rule: String,
+    /// `None` when it uses what the evaluator does not know.
+    pub parsed: Option<crate::cel::Expr>,
     pub message: Option<String>,
     pub reason: Option<String>,
     pub field_path: Option<String>,
+}
+
+/// Whether any part of the schema has rules.
+pub(crate) fn has_rules(schema: &Schema) -> bool {
+    !schema.rules.is_empty()
+        || schema.properties.values().any(has_rules)
+        || schema.additional.as_deref().is_some_and(has_rules)
+        || schema.items.as_deref().is_some_and(has_rules)
 }
 
 /// Removes what the schema does not know; collects the full paths.

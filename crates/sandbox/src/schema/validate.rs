@@ -39,7 +39,6 @@ pub(crate) fn validate(
         _ => {}
     }
     validate_combined(schema, value, at, causes);
-    super::rules::validate(schema, value, old, at, causes);
 }
 
 fn plain(value: &Value) -> String {
@@ -191,6 +190,15 @@ fn validate_list(schema: &Schema, items: &[Value], old: Option<&Value>, at: &str
 }
 
 impl Schema {
+    /// The item of the old list that has the same key.
+    pub(super) fn earlier_self<'a>(&self, old: &'a [Value], item: &Value) -> Option<&'a Value> {
+        if self.list_type.as_deref() != Some("map") {
+            return None;
+        }
+        let key = self.key_of(item);
+        old.iter().find(|one| self.key_of(one) == key)
+    }
+
     /// What makes an item of this list unique; nothing in plain lists.
     fn key_of(&self, value: &Value) -> Option<Value> {
         match self.list_type.as_deref() {

@@ -88,8 +88,8 @@ impl Row<'_> {
 
     fn small(&self, plural: &str) -> Vec<Value> {
         let middle: Vec<Value> = match plural {
-            "configmaps" => vec![json!((self.size("/data") + self.size("/binaryData")).to_string())],
-            "secrets" => vec![json!(self.text("/type")), json!(self.size("/data").to_string())],
+            "configmaps" => vec![json!(self.size("/data") + self.size("/binaryData"))],
+            "secrets" => vec![json!(self.text("/type")), json!(self.size("/data"))],
             "namespaces" => vec![json!(self.text("/status/phase"))],
             "serviceaccounts" => vec![],
             "leases" => vec![json!(self.text("/spec/holderIdentity"))],
@@ -308,8 +308,8 @@ impl Row<'_> {
         let middle = match plural {
             "deployments" => vec![
                 of,
-                json!(self.number("/status/updatedReplicas").to_string()),
-                json!(self.number("/status/availableReplicas").to_string()),
+                json!(self.number("/status/updatedReplicas")),
+                json!(self.number("/status/availableReplicas")),
             ],
             "statefulsets" => vec![of],
             "daemonsets" => vec![
@@ -406,8 +406,8 @@ impl Row<'_> {
             json!(reference),
             json!(targets),
             self.text_or("/spec/minReplicas", "<unset>"),
-            json!(self.number("/spec/maxReplicas").to_string()),
-            json!(self.number("/status/currentReplicas").to_string()),
+            json!(self.number("/spec/maxReplicas")),
+            json!(self.number("/status/currentReplicas")),
             self.age(),
         ]
     }

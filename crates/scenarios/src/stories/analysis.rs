@@ -20,7 +20,12 @@ pub fn a_gate_that_succeeds_lets_the_canary_pass() -> Story {
     Story::named("a gate that succeeds lets the canary pass", &["R-413", "R-700", "A-190", "A-322"])
         .metric("/health", &[(200, r#"{"value": "Healthy"}"#)])
         .given([
-            analysis_template("health", "/health", r#"result == "Healthy""#, &json!({"interval": "2s", "count": 10})),
+            analysis_template(
+                "health",
+                "/health",
+                r#"result == "Healthy""#,
+                &json!({"interval": "2s", "count": 10}),
+            ),
             gated(json!([{"setWeight": 20}, gate(), {"setWeight": 60}])),
         ])
         .until(healthy("web"))
@@ -99,7 +104,12 @@ pub fn an_inconclusive_gate_waits_for_a_person() -> Story {
     Story::named("an inconclusive gate waits for a person", &["A-246", "A-204", "A-333", "A-334"])
         .metric("/health", &[(200, r#"{"value": 0.9}"#)])
         .given([
-            analysis_template("health", "/health", "result >= 0.95", &json!({"failureCondition": "result < 0.5"})),
+            analysis_template(
+                "health",
+                "/health",
+                "result >= 0.95",
+                &json!({"failureCondition": "result < 0.5"}),
+            ),
             gated(json!([{"setWeight": 20}, gate()])),
         ])
         .until(healthy("web"))

@@ -56,15 +56,18 @@ pub fn the_first_deployment_switches_both_services() -> Story {
 /// an update switches when ready and keeps the old set for its delay.
 #[must_use]
 pub fn an_update_switches_and_keeps_the_old_set_for_a_while() -> Story {
-    Story::named("an update switches and keeps the old set for a while", &["R-441", "R-456", "R-457", "R-046"])
-        .given(blue_green(3, &json!({"scaleDownDelaySeconds": 60})))
-        .until(healthy("web"))
-        .patch(web(), image("web:2"))
-        .until(all([healthy("web"), selects("active", "web:2")]))
-        .now(all([pods("web:1", 3), pods("web:2", 3)]))
-        .stays(pods("web:1", 3), 50)
-        .until(pods("web:1", 0))
-        .finally(contains("Rollout", "web", json!({"status": {"stableRS": "{hash:web:2}"}})))
+    Story::named(
+        "an update switches and keeps the old set for a while",
+        &["R-441", "R-456", "R-457", "R-046"],
+    )
+    .given(blue_green(3, &json!({"scaleDownDelaySeconds": 60})))
+    .until(healthy("web"))
+    .patch(web(), image("web:2"))
+    .until(all([healthy("web"), selects("active", "web:2")]))
+    .now(all([pods("web:1", 3), pods("web:2", 3)]))
+    .stays(pods("web:1", 3), 50)
+    .until(pods("web:1", 0))
+    .finally(contains("Rollout", "web", json!({"status": {"stableRS": "{hash:web:2}"}})))
 }
 
 /// without automatic promotion it waits for a person.
@@ -75,7 +78,12 @@ pub fn it_waits_for_a_person_when_told_to() -> Story {
         .until(healthy("web"))
         .patch(web(), image("web:2"))
         .until(paused("web", "BlueGreenPause"))
-        .now(all([selects("active", "web:1"), selects("preview", "web:2"), pods("web:1", 2), pods("web:2", 2)]))
+        .now(all([
+            selects("active", "web:1"),
+            selects("preview", "web:2"),
+            pods("web:1", 2),
+            pods("web:2", 2),
+        ]))
         .stays(selects("active", "web:1"), 600)
         .plugin("promote web")
         .until(all([healthy("web"), selects("active", "web:2")]))

@@ -185,7 +185,11 @@ pub fn undo_runs_the_strategy_with_the_old_template() -> Story {
         .until(paused("web", "CanaryPauseStep"))
         .until(healthy("web"))
         .finally(all([pods("web:1", 2), pods("web:2", 0)]))
-        .finally(contains("Rollout", "web", json!({"metadata": {"annotations": {"rollout.argoproj.io/revision": "3"}}})))
+        .finally(contains(
+            "Rollout",
+            "web",
+            json!({"metadata": {"annotations": {"rollout.argoproj.io/revision": "3"}}}),
+        ))
 }
 
 /// R-040, O-078: `set image` begins an update.
@@ -208,7 +212,11 @@ pub fn without_steps_it_is_a_rolling_update() -> Story {
         .patch(web(), image("web:2"))
         .until(all([healthy("web"), pods("web:2", 5)]))
         .finally(pods("web:1", 0))
-        .finally(contains("Rollout", "web", json!({"status": {"currentStepIndex": null, "stableRS": "{hash:web:2}"}})))
+        .finally(contains(
+            "Rollout",
+            "web",
+            json!({"status": {"currentStepIndex": null, "stableRS": "{hash:web:2}"}}),
+        ))
 }
 
 /// R-330, E-36: with no unavailability allowed, available pods never fall below the size.
@@ -239,7 +247,11 @@ pub fn a_new_version_in_the_middle_starts_over() -> Story {
         .now(all([pods("web:1", 3), pods("web:2", 0)]))
         .plugin("promote web")
         .until(all([healthy("web"), pods("web:3", 5)]))
-        .finally(contains("Rollout", "web", json!({"metadata": {"annotations": {"rollout.argoproj.io/revision": "3"}}})))
+        .finally(contains(
+            "Rollout",
+            "web",
+            json!({"metadata": {"annotations": {"rollout.argoproj.io/revision": "3"}}}),
+        ))
 }
 
 /// a canary that never becomes ready is reported, and goes on when it does.
@@ -343,5 +355,9 @@ pub fn a_restart_replaces_the_pods() -> Story {
         .pass(90)
         .until(healthy("web"))
         .finally(pods("web:1", 2))
-        .finally(contains("Rollout", "web", json!({"metadata": {"annotations": {"rollout.argoproj.io/revision": "1"}}})))
+        .finally(contains(
+            "Rollout",
+            "web",
+            json!({"metadata": {"annotations": {"rollout.argoproj.io/revision": "1"}}}),
+        ))
 }

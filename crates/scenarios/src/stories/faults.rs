@@ -91,8 +91,14 @@ pub fn verbs_on_what_does_not_exist_say_so() -> Story {
         .until(healthy("web"))
         .beat(Beat::PluginFails("promote nothing".to_owned(), "rollouts.argoproj.io \"nothing\" not found"))
         .beat(Beat::PluginFails("abort nothing".to_owned(), "rollouts.argoproj.io \"nothing\" not found"))
-        .beat(Beat::PluginFails("status nothing --watch=false".to_owned(), "rollout.argoproj.io \"nothing\" not found"))
-        .beat(Beat::PluginFails("set image web nginx=nginx:2".to_owned(), "unable to find container named \"nginx\""))
+        .beat(Beat::PluginFails(
+            "status nothing --watch=false".to_owned(),
+            "rollout.argoproj.io \"nothing\" not found",
+        ))
+        .beat(Beat::PluginFails(
+            "set image web nginx=nginx:2".to_owned(),
+            "unable to find container named \"nginx\"",
+        ))
         .finally(Expectation::Absent(object("Rollout", "nothing")))
 }
 

@@ -61,7 +61,13 @@ fn selects(service: &str, image: &str) -> Expectation {
     )
 }
 
-fn walk(name: &'static str, rows: &'static [&'static str], routing: &Value, object: Value, weights: fn(i64, i64) -> Expectation) -> Story {
+fn walk(
+    name: &'static str,
+    rows: &'static [&'static str],
+    routing: &Value,
+    object: Value,
+    weights: fn(i64, i64) -> Expectation,
+) -> Story {
     Story::named(name, rows)
         .given([object])
         .given(routed(json!([{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]), routing))
@@ -116,7 +122,11 @@ pub fn an_http_route_follows_the_weights() -> Story {
 #[must_use]
 pub fn an_http_route_says_that_a_canary_is_under_way() -> Story {
     let label = |value: Value| {
-        contains("HTTPRoute", "web", json!({"metadata": {"labels": {"rollouts.argoproj.io/gatewayapi-canary": value}}}))
+        contains(
+            "HTTPRoute",
+            "web",
+            json!({"metadata": {"labels": {"rollouts.argoproj.io/gatewayapi-canary": value}}}),
+        )
     };
     Story::named("an HTTPRoute says that a canary is under way", &["T-814"])
         .given([with(http_route("stable", "canary"), &json!({"metadata": {"labels": {"app": "web"}}}))])

@@ -47,7 +47,9 @@ impl Controller {
     pub(crate) async fn stop(&mut self) -> Result<()> {
         if let Some(id) = self.child.id() {
             let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await?;
-            if status.success() && tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.is_ok() {
+            if status.success()
+                && tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.is_ok()
+            {
                 return Ok(());
             }
         }
@@ -72,7 +74,8 @@ impl Controller {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()?))?;
         let after_name = stat.rsplit(')').next().context("unreadable stat")?;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: f64 = fields.get(11).context("no utime")?.parse::<f64>()? + fields.get(12).context("no stime")?.parse::<f64>()?;
+        let ticks: f64 = fields.get(11).context("no utime")?.parse::<f64>()?
+            + fields.get(12).context("no stime")?.parse::<f64>()?;
         // Linux counts in hundredths of a second on every architecture it is built for here.
         Ok(ticks / 100.0)
     }
@@ -108,7 +111,10 @@ impl Calls {
 
     /// What was added since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
-        let added = self.0.iter().map(|(key, count)| (key.clone(), count - earlier.0.get(key).copied().unwrap_or(0.0)));
+        let added = self
+            .0
+            .iter()
+            .map(|(key, count)| (key.clone(), count - earlier.0.get(key).copied().unwrap_or(0.0)));
         Self(added.filter(|(_, count)| *count > 0.0).collect())
     }
 

@@ -35,8 +35,11 @@ impl Figures {
 
     /// The same with the notes, for machines.
     pub(crate) fn json(&self) -> String {
-        let rows: Map<String, Value> =
-            self.rows.iter().map(|(name, unit, value)| (name.clone(), json!({"value": value, "unit": unit}))).collect();
+        let rows: Map<String, Value> = self
+            .rows
+            .iter()
+            .map(|(name, unit, value)| (name.clone(), json!({"value": value, "unit": unit})))
+            .collect();
         format!("{:#}\n", json!({"figures": rows, "notes": self.notes}))
     }
 }

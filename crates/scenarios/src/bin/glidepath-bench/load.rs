@@ -13,7 +13,10 @@ const AT_ONCE: usize = 16;
 
 /// Creates a namespace unless it exists.
 pub(crate) async fn create_namespace(client: &Client, name: &str) -> Result<()> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace")));
+    let api = Api::<DynamicObject>::all_with(
+        client.clone(),
+        &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace")),
+    );
     if api.get_opt(name).await?.is_none() {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
@@ -32,7 +35,14 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// `count` Rollouts called `<prefix>0` and so on, each with a setWeight step per weight.
-    pub(crate) fn new(client: &Client, namespace: &str, prefix: &str, count: usize, replicas: i64, weights: &[i64]) -> Self {
+    pub(crate) fn new(
+        client: &Client,
+        namespace: &str,
+        prefix: &str,
+        count: usize,
+        replicas: i64,
+        weights: &[i64],
+    ) -> Self {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Rollout"));
         Self {
             api: Api::namespaced_with(client.clone(), namespace, &resource),
@@ -62,7 +72,8 @@ impl Fleet {
     }
 
     fn rollout(&self, name: &str) -> Value {
-        let env: Vec<Value> = (0..10).map(|i| json!({"name": format!("E{i}"), "value": "x".repeat(40)})).collect();
+        let env: Vec<Value> =
+            (0..10).map(|i| json!({"name": format!("E{i}"), "value": "x".repeat(40)})).collect();
         json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": name},
             "spec": {
@@ -104,7 +115,10 @@ impl Fleet {
             for object in self.api.list(&ListParams::default().match_any()).await? {
                 let object = serde_json::to_value(object)?;
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                if name.starts_with(&self.prefix) && name[self.prefix.len()..].parse::<usize>().is_ok() && !is_healthy(&object, revision) {
+                if name.starts_with(&self.prefix)
+                    && name[self.prefix.len()..].parse::<usize>().is_ok()
+                    && !is_healthy(&object, revision)
+                {
                     left.push(name.to_owned());
                 }
             }
@@ -120,8 +134,8 @@ impl Fleet {
 fn is_healthy(object: &Value, revision: u32) -> bool {
     let status = &object["status"];
     status["phase"] == "Healthy"
-        && status["observedGeneration"] == object["metadata"]["generation"].to_string()
+        && status["observedGeneration"].as_str() == Some(&object["metadata"]["generation"].to_string())
         && status["stableRS"] == status["currentPodHash"]
         && status["updatedReplicas"] == object["spec"]["replicas"]
-        && object["spec"]["template"]["metadata"]["annotations"]["v"] == revision.to_string()
+        && object["spec"]["template"]["metadata"]["annotations"]["v"].as_str() == Some(&revision.to_string())
 }

@@ -113,7 +113,8 @@ async fn run() -> Result<()> {
 
 async fn client_of(path: &std::path::Path) -> Result<Client> {
     let config = kube::config::Kubeconfig::read_from(path)?;
-    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
+    let config =
+        kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
 }
 
@@ -125,7 +126,12 @@ async fn embedded(folder: &std::path::Path) -> Result<Running> {
     Ok((plane.client.clone(), plane.kubeconfig.clone(), Box::new(plane)))
 }
 
-async fn measure(options: &Options, client: &Client, controller: &mut Controller, figures: &mut Figures) -> Result<()> {
+async fn measure(
+    options: &Options,
+    client: &Client,
+    controller: &mut Controller,
+    figures: &mut Figures,
+) -> Result<()> {
     for namespace in ["bench-canary", "bench-idle", "bench-storm", "argo-rollouts"] {
         load::create_namespace(client, namespace).await?;
     }
@@ -141,7 +147,12 @@ async fn measure(options: &Options, client: &Client, controller: &mut Controller
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are small")]
-async fn canaries(options: &Options, client: &Client, controller: &Controller, figures: &mut Figures) -> Result<()> {
+async fn canaries(
+    options: &Options,
+    client: &Client,
+    controller: &Controller,
+    figures: &mut Figures,
+) -> Result<()> {
     let weights = [5, 10, 20, 30, 40, 60, 80, 100];
     let fleet = load::Fleet::new(client, "bench-canary", "c", options.canaries, 10, &weights);
     fleet.create().await?;
@@ -162,7 +173,12 @@ async fn canaries(options: &Options, client: &Client, controller: &Controller, f
     Ok(())
 }
 
-async fn idle(options: &Options, client: &Client, controller: &mut Controller, figures: &mut Figures) -> Result<()> {
+async fn idle(
+    options: &Options,
+    client: &Client,
+    controller: &mut Controller,
+    figures: &mut Figures,
+) -> Result<()> {
     let fleet = load::Fleet::new(client, "bench-idle", "r", options.idle, 1, &[]);
     fleet.create().await?;
     fleet.wait_healthy(1).await?;
@@ -184,7 +200,12 @@ async fn idle(options: &Options, client: &Client, controller: &mut Controller, f
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are small")]
-async fn storm(options: &Options, client: &Client, controller: &Controller, figures: &mut Figures) -> Result<()> {
+async fn storm(
+    options: &Options,
+    client: &Client,
+    controller: &Controller,
+    figures: &mut Figures,
+) -> Result<()> {
     let fleet = load::Fleet::new(client, "bench-storm", "s", options.storm, 2, &[50, 100]);
     fleet.create().await?;
     fleet.wait_healthy(1).await?;

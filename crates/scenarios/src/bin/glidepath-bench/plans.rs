@@ -12,7 +12,10 @@ const ROUNDS: u32 = 2000;
 const REVISIONS: usize = 40;
 
 /// Measures how often a decision about a Rollout with a long history can be taken.
-#[expect(clippy::expect_used, reason = "the snapshot is written out below; a mistake in it is a mistake of the program")]
+#[expect(
+    clippy::expect_used,
+    reason = "the snapshot is written out below; a mistake in it is a mistake of the program"
+)]
 pub(crate) fn measure(figures: &mut Figures) {
     let snapshot: RolloutSnapshot = serde_json::from_value(large_snapshot()).expect("a valid snapshot");
     let mut steps = 0;
@@ -27,7 +30,8 @@ pub(crate) fn measure(figures: &mut Figures) {
 
 /// A canary in the middle of an update, with forty revisions of twenty environment variables each.
 fn large_snapshot() -> Value {
-    let env: Vec<Value> = (0..20).map(|i| json!({"name": format!("E{i}"), "value": "x".repeat(60)})).collect();
+    let env: Vec<Value> =
+        (0..20).map(|i| json!({"name": format!("E{i}"), "value": "x".repeat(60)})).collect();
     let template = |revision: usize| {
         json!({
             "metadata": {"labels": {"app": "web"}},

@@ -1,0 +1,214 @@
+//! Manifests as users publish them, on the embedded plane: accepted as they stand, and walked to their end.
+//!
+//! Three of them name analysis templates that the reference refuses to run in a step (no `count`) or for want
+//! of an argument. They get the reference's `InvalidSpec` here too, seen from its own controller; with the
+//! missing line added they walk.
+
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+use std::path::PathBuf;
+
+use glidepath_scenarios::embedded::in_virtual_time;
+use glidepath_scenarios::manifests::{service, with};
+use glidepath_scenarios::run::tell;
+use glidepath_scenarios::story::{
+    Expectation, Story, all, contains, degraded, healthy, object, paused, pods,
+};
+use serde_json::{Value, json};
+
+/// The documents of a published file; `None` (and a line that says so) when the folder lacks it.
+fn published(name: &str) -> Option<Vec<Value>> {
+    let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/corpora")),
+        PathBuf::from,
+    );
+    let path = folder.join("manifests").join(name);
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    };
+    Some(glidepath_gocompat::yaml::parse_documents(&text).unwrap())
+}
+
+fn play(story: &Story, namespace: &str) {
+    in_virtual_time(async |plane| tell(story, plane, namespace).await)
+        .unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+fn one(documents: &[Value], kind: &str) -> Value {
+    documents.iter().find(|document| document["kind"] == kind).unwrap().clone()
+}
+
+fn plain_service(name: &str, app: &str) -> Value {
+    with(service(name), &json!({"spec": {"selector": {"app": app}}}))
+}
+
+fn new_image(container: &str, image: &str, rollout: &Value) -> Value {
+    let mut containers = rollout["spec"]["template"]["spec"]["containers"].clone();
+    assert_eq!(containers[0]["name"], container);
+    containers[0]["image"] = Value::from(image);
+    json!({"spec": {"template": {"spec": {"containers": containers}}}})
+}
+
+const VECTOR: &str =
+    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"RATE"]}]}}"#;
+
+/// R-230f: a step's metric must end. With a count it walks its eight steps.
+#[test]
+fn corpus_order_gateway_walks_its_steps() {
+    let Some(documents) = published("order-gateway-canary.yaml") else { return };
+    let rollout = one(&documents, "Rollout");
+    let end = json!({"spec": {"metrics": [with(
+        one(&documents, "AnalysisTemplate")["spec"]["metrics"][0].clone(),
+        &json!({"count": 3}),
+    )]}});
+    let story = Story::named("order-gateway", &["R-230f", "A-311"])
+        .given(documents)
+        .metric("http://prometheus.monitoring:9090/api/v1/query", &[(200, &VECTOR.replace("RATE", "0.002"))])
+        .until(degraded(
+            "order-gateway",
+            "InvalidSpec: The Rollout \"order-gateway\" is invalid: spec.strategy.canary.steps[2].analysis.templates: Invalid value: \"error-rate-check\": AnalysisTemplate error-rate-check has metric error-rate which runs indefinitely. Invalid value for count: <nil>",
+        ))
+        .patch(object("AnalysisTemplate", "error-rate-check"), end)
+        .until(healthy("order-gateway"))
+        .patch(object("Rollout", "order-gateway"), new_image("order-gateway", "order-gateway:2", &rollout))
+        .until(paused("order-gateway", "CanaryPauseStep"))
+        .now(all([pods("order-gateway:1", 10), pods("order-gateway:2", 1)]))
+        .until(contains("Rollout", "order-gateway", json!({"status": {"currentStepIndex": 4}})))
+        .until(contains("Rollout", "order-gateway", json!({"status": {"currentStepIndex": 7}})))
+        .until(all([healthy("order-gateway"), pods("order-gateway:2", 10)]));
+    play(&story, "default");
+}
+
+fn mesh() -> [Value; 2] {
+    [
+        json!({
+            "apiVersion": "networking.istio.io/v1alpha3", "kind": "VirtualService",
+            "metadata": {"name": "payments-api"},
+            "spec": {"hosts": ["payments-api"], "http": [{"name": "primary", "route": [
+                {"destination": {"host": "payments-api", "subset": "stable"}, "weight": 100},
+                {"destination": {"host": "payments-api", "subset": "canary"}, "weight": 0},
+            ]}]},
+        }),
+        json!({
+            "apiVersion": "networking.istio.io/v1alpha3", "kind": "DestinationRule",
+            "metadata": {"name": "payments-api"},
+            "spec": {"host": "payments-api", "subsets": [
+                {"name": "stable", "labels": {"app": "payments-api"}},
+                {"name": "canary", "labels": {"app": "payments-api"}},
+            ]},
+        }),
+    ]
+}
+
+fn weights(stable: i64, canary: i64) -> Expectation {
+    contains(
+        "VirtualService",
+        "payments-api",
+        json!({"spec": {"http": [{"route": [{"weight": stable}, {"weight": canary}]}]}}),
+    )
+}
+
+const PAYMENTS: &str = "123456789.dkr.ecr.us-east-1.amazonaws.com/payments-api:1.4.2";
+
+/// R-230g, A-114: the template's argument has no value. With it, and a count, the walk goes through the mesh.
+#[test]
+fn corpus_payments_api_walks_through_the_mesh() {
+    let Some(documents) = published("payments-api-canary-istio.yaml") else { return };
+    let rollout = one(&documents, "Rollout");
+    let metric = one(&documents, "AnalysisTemplate")["spec"]["metrics"][0].clone();
+    let mut steps = rollout["spec"]["strategy"]["canary"]["steps"].clone();
+    let analysis = steps.as_array_mut().unwrap().iter_mut().find(|step| !step["analysis"].is_null()).unwrap();
+    analysis["analysis"]["args"] = json!([{"name": "service-name", "value": "payments-api-canary"}]);
+    let story = Story::named("payments-api, canary", &["A-114", "R-230g", "T-202", "T-214"])
+        .given(mesh())
+        .given(documents)
+        .metric(
+            "http://kube-prometheus-stack-prometheus.monitoring:9090/api/v1/query",
+            &[(200, &VECTOR.replace("RATE", "0.999"))],
+        )
+        .until(degraded("payments-api", "InvalidSpec: The Rollout \"payments-api\" is invalid: spec.strategy.canary.steps[7].analysis.templates: Invalid value: \"templateNames: [success-rate]\": args.service-name was not resolved"))
+        .patch(object("AnalysisTemplate", "success-rate"), json!({"spec": {"metrics": [with(metric, &json!({"count": 3}))]}}))
+        .patch(object("Rollout", "payments-api"), json!({"spec": {"strategy": {"canary": {"steps": steps}}}}))
+        .until(healthy("payments-api"))
+        .patch(object("Rollout", "payments-api"), new_image("api", "payments-api:1.5.0", &rollout))
+        .until(paused("payments-api", "CanaryPauseStep"))
+        .now(weights(95, 5))
+        .plugin("promote payments-api")
+        .until(weights(80, 20))
+        .until(weights(60, 40))
+        .until(weights(40, 60))
+        .until(weights(20, 80))
+        .until(all([healthy("payments-api"), pods("payments-api:1.5.0", 5), weights(100, 0)]));
+    assert_eq!(rollout["spec"]["template"]["spec"]["containers"][0]["image"], PAYMENTS);
+    play(&story, "production");
+}
+
+/// The blue-green one waits for a person between its two analyses.
+#[test]
+fn corpus_payments_api_is_switched_by_a_person() {
+    let Some(documents) = published("payments-api-bluegreen.yaml") else { return };
+    let Some(canary) = published("payments-api-canary-istio.yaml") else { return };
+    let rollout = one(&documents, "Rollout");
+    let template = one(&canary, "AnalysisTemplate");
+    let metric = with(template["spec"]["metrics"][0].clone(), &json!({"count": 3}));
+    let template = with(template, &json!({"spec": {"metrics": [metric]}}));
+    let selects = |service: &str, image: &str| {
+        contains(
+            "Service",
+            service,
+            json!({"spec": {"selector": {"rollouts-pod-template-hash": format!("{{hash:{image}}}")}}}),
+        )
+    };
+    let story = Story::named("payments-api, blue-green", &["R-444", "A-323", "A-324"])
+        .given([
+            plain_service("payments-api-active", "payments-api"),
+            plain_service("payments-api-preview", "payments-api"),
+            template,
+        ])
+        .given(documents)
+        .metric(
+            "http://kube-prometheus-stack-prometheus.monitoring:9090/api/v1/query",
+            &[(200, &VECTOR.replace("RATE", "0.999"))],
+        )
+        .until(healthy("payments-api"))
+        .pass(2)
+        .patch(object("Rollout", "payments-api"), new_image("api", "payments-api:1.5.0", &rollout))
+        .until(paused("payments-api", "BlueGreenPause"))
+        .now(selects("payments-api-active", PAYMENTS))
+        .plugin("promote payments-api")
+        .until(all([healthy("payments-api"), selects("payments-api-active", "payments-api:1.5.0")]))
+        .until(pods(PAYMENTS, 0));
+    play(&story, "production");
+}
+
+/// Terraform's oddities are treated as a real API server does: what the schema does not know is pruned.
+#[test]
+fn corpus_super_hello_is_switched_by_a_person() {
+    let Some(documents) = published("super-hello-bluegreen.yaml") else { return };
+    let rollout = one(&documents, "Rollout");
+    let story = Story::named("super-hello", &["R-006", "R-043"])
+        .given([
+            plain_service("super-hello-prod", "super-hello"),
+            plain_service("super-hello-preview", "super-hello"),
+        ])
+        .given(documents)
+        .until(healthy("super-hello"))
+        .now(contains(
+            "Rollout",
+            "super-hello",
+            json!({"spec": {"template": {"spec": {"containers": [{
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": "8080", "periodSeconds": null}},
+            }]}}}}),
+        ))
+        .pass(2)
+        .patch(
+            object("Rollout", "super-hello"),
+            new_image("super-hello", "ghcr.io/gbaeke/super:1.0.3", &rollout),
+        )
+        .until(paused("super-hello", "BlueGreenPause"))
+        .plugin("promote super-hello")
+        .until(all([healthy("super-hello"), pods("ghcr.io/gbaeke/super:1.0.3", 3)]));
+    play(&story, "my-app");
+}
