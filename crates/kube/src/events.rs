@@ -1,7 +1,6 @@
-//! Kubernetes Events: exactly one write for each, none dropped, identical ones counted (O-400).
+//! Kubernetes Events: one write for each that the correlator admits, identical ones counted (O-400).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use glidepath_api::Time;
@@ -9,6 +8,7 @@ use glidepath_core::plan::{Event, EventType};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::correlator::{Correlated, Correlator};
 use crate::resource::collection;
 use crate::server::{ApiServer, RequestError};
 
@@ -41,12 +41,21 @@ struct Remembered {
     count: u64,
 }
 
+/// An Event that passed the correlator, with the text it is written with.
+struct Admitted {
+    id: u64,
+    subject: Subject,
+    event: Event,
+    at: Timestamp,
+}
+
 #[derive(Default)]
 struct Memory {
+    correlator: Correlator,
     recent: HashMap<u64, Remembered>,
     order: VecDeque<u64>,
     last_suffix: u64,
-    held_back: VecDeque<(Subject, Event, Timestamp)>,
+    held_back: VecDeque<Admitted>,
 }
 
 /// Writes Events.
@@ -56,21 +65,22 @@ pub struct Recorder {
 }
 
 enum Write {
-    Create { id: u64, name: String, object: Value },
-    Count { id: u64, name: String, patch: Value },
+    Create { name: String, object: Value },
+    Count { name: String, patch: Value },
 }
 
 impl Recorder {
-    /// Writes one Event; an identical one that is still remembered is counted instead. What could not be
-    /// written is tried again with the next Event.
+    /// Writes one Event; an identical one that is still remembered is counted instead, and what exceeds the
+    /// object's allowance is not written (O-400). What could not be written is tried again with the next Event.
     pub async fn send(&self, server: &ApiServer, subject: &Subject, event: &Event, now: Timestamp) {
         self.send_held_back(server).await;
-        if let Err(error) = self.write(server, subject, event, now).await {
+        let Some(admitted) = self.memory().admit(subject, event, now) else { return };
+        if let Err(error) = self.write(server, &admitted).await {
             tracing::warn!(error = %error, namespace = subject.namespace, name = subject.name,
                 event_reason = event.reason, "could not write an Event");
             // A refusal (say, a namespace that is being deleted) would only be repeated.
             if error.code() == 0 || error.code() >= 429 {
-                self.hold_back(subject, event, now);
+                self.hold_back(admitted);
             }
         }
     }
@@ -79,44 +89,36 @@ impl Recorder {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold_back(&self, subject: &Subject, event: &Event, now: Timestamp) {
+    fn hold_back(&self, admitted: Admitted) {
         let mut memory = self.memory();
         if memory.held_back.len() >= HELD_BACK {
             memory.held_back.pop_front();
         }
-        memory.held_back.push_back((subject.clone(), event.clone(), now));
+        memory.held_back.push_back(admitted);
     }
 
     async fn send_held_back(&self, server: &ApiServer) {
         loop {
-            let Some((subject, event, at)) = self.memory().held_back.pop_front() else { return };
-            if self.write(server, &subject, &event, at).await.is_err_and(|error| error.code() == 0) {
-                self.memory().held_back.push_front((subject, event, at));
+            let Some(admitted) = self.memory().held_back.pop_front() else { return };
+            if self.write(server, &admitted).await.is_err_and(|error| error.code() == 0) {
+                self.memory().held_back.push_front(admitted);
                 return;
             }
         }
     }
 
-    async fn write(
-        &self,
-        server: &ApiServer,
-        subject: &Subject,
-        event: &Event,
-        now: Timestamp,
-    ) -> Result<(), RequestError> {
-        let path = collection("", "v1", "events", &subject.namespace);
+    async fn write(&self, server: &ApiServer, admitted: &Admitted) -> Result<(), RequestError> {
+        let path = collection("", "v1", "events", &admitted.subject.namespace);
         // Each turn ends in success, in an error, or in a plan that differs from the last.
         for _ in 0..3 {
-            let planned = self.memory().plan(subject, event, now);
-            let (id, name, outcome) = match planned {
-                Write::Create { id, name, object } => (id, Some(name), server.create(&path, &object).await),
-                Write::Count { id, name, patch } => {
-                    (id, None, server.merge(&format!("{path}/{name}"), &patch).await)
-                }
+            let planned = self.memory().plan(admitted);
+            let (name, outcome) = match planned {
+                Write::Create { name, object } => (Some(name), server.create(&path, &object).await),
+                Write::Count { name, patch } => (None, server.merge(&format!("{path}/{name}"), &patch).await),
             };
             match (outcome, name) {
                 (Ok(_), Some(name)) => {
-                    self.memory().remember(id, name);
+                    self.memory().remember(admitted.id, name);
                     return Ok(());
                 }
                 (Ok(_), None) => return Ok(()),
@@ -124,7 +126,7 @@ impl Recorder {
                 (Err(RequestError::Refused { code: 409, .. }), Some(_)) => {}
                 // The Event to be counted has expired: a new one begins.
                 (Err(RequestError::Refused { code: 404, .. }), None) => {
-                    self.memory().recent.remove(&id);
+                    self.memory().recent.remove(&admitted.id);
                 }
                 (Err(error), _) => return Err(error),
             }
@@ -134,23 +136,26 @@ impl Recorder {
 }
 
 impl Memory {
-    fn plan(&mut self, subject: &Subject, event: &Event, now: Timestamp) -> Write {
-        let mut hasher = DefaultHasher::new();
-        (&subject.uid, &subject.kind, &subject.name, &event.reason, &event.message).hash(&mut hasher);
-        (event.event_type == EventType::Warning).hash(&mut hasher);
-        let id = hasher.finish();
-        let time = Time::new(now).to_string();
-        if let Some(known) = self.recent.get_mut(&id) {
+    fn admit(&mut self, subject: &Subject, event: &Event, now: Timestamp) -> Option<Admitted> {
+        let Correlated { id, message } = self.correlator.correlate(subject, event, now)?;
+        let event = Event { message, ..event.clone() };
+        Some(Admitted { id, subject: subject.clone(), event, at: now })
+    }
+
+    fn plan(&mut self, admitted: &Admitted) -> Write {
+        let Admitted { id, subject, event, at } = admitted;
+        let time = Time::new(*at).to_string();
+        if let Some(known) = self.recent.get_mut(id) {
             known.count += 1;
-            let patch = json!({"count": known.count, "lastTimestamp": time});
-            return Write::Count { id, name: known.name.clone(), patch };
+            let patch = json!({"count": known.count, "lastTimestamp": time, "message": event.message});
+            return Write::Count { name: known.name.clone(), patch };
         }
         // Names must differ even within one instant, and after a restart.
-        let nanoseconds = u64::try_from(now.as_nanosecond()).unwrap_or_default();
+        let nanoseconds = u64::try_from(at.as_nanosecond()).unwrap_or_default();
         self.last_suffix = nanoseconds.max(self.last_suffix + 1);
         let name = format!("{}.{:x}", subject.name, self.last_suffix);
         let object = render_event(subject, event, &name, &time);
-        Write::Create { id, name, object }
+        Write::Create { name, object }
     }
 
     fn remember(&mut self, id: u64, name: String) {
@@ -206,12 +211,14 @@ mod tests {
         "2026-01-01T00:00:00.5Z".parse().unwrap()
     }
 
+    fn planned(memory: &mut Memory, message: &str) -> (u64, Write) {
+        let admitted = memory.admit(&subject(), &event(message), now()).unwrap();
+        (admitted.id, memory.plan(&admitted))
+    }
+
     #[test]
     fn an_event_names_its_source_object_and_time_o_400() {
-        let Write::Create { object, name, .. } = Memory::default().plan(&subject(), &event("m"), now())
-        else {
-            panic!()
-        };
+        let (_, Write::Create { object, name }) = planned(&mut Memory::default(), "m") else { panic!() };
         assert_eq!(object["source"]["component"], "rollouts-controller");
         assert_eq!(object["involvedObject"]["kind"], "Rollout");
         assert_eq!(object["firstTimestamp"], "2026-01-01T00:00:00Z");
@@ -222,13 +229,11 @@ mod tests {
     #[test]
     fn identical_events_are_counted_and_different_ones_are_not() {
         let mut memory = Memory::default();
-        let Write::Create { id, name, .. } = memory.plan(&subject(), &event("a"), now()) else { panic!() };
+        let (id, Write::Create { name, .. }) = planned(&mut memory, "a") else { panic!() };
         memory.remember(id, name.clone());
-        let Write::Create { name: other, .. } = memory.plan(&subject(), &event("b"), now()) else { panic!() };
+        let (_, Write::Create { name: other, .. }) = planned(&mut memory, "b") else { panic!() };
         assert_ne!(name, other);
-        let Write::Count { patch, name: counted, .. } = memory.plan(&subject(), &event("a"), now()) else {
-            panic!()
-        };
+        let (_, Write::Count { patch, name: counted }) = planned(&mut memory, "a") else { panic!() };
         assert_eq!((patch["count"].as_u64(), counted), (Some(2), name));
     }
 

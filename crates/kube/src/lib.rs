@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod cache;
+mod correlator;
 mod dispatch;
 pub mod endpoints;
 pub mod events;
