@@ -22,7 +22,7 @@ const RETRY_SECONDS: i64 = 10;
 #[must_use]
 pub fn guard(snapshot: &RolloutSnapshot, plan: Plan) -> Plan {
     let facts = Facts::of(snapshot, &plan);
-    let Plan { steps, asks, wake_at, blocker, mut vetoes } = plan;
+    let Plan { steps, asks, wake_at, blocker, standing, mut vetoes } = plan;
     let mut kept: Vec<PlannedAction> = Vec::with_capacity(steps.len());
     let mut telling = true;
     for step in steps {
@@ -42,7 +42,7 @@ pub fn guard(snapshot: &RolloutSnapshot, plan: Plan) -> Plan {
             None => kept.push(step),
         }
     }
-    let mut plan = Plan { steps: kept, asks, wake_at, blocker, vetoes };
+    let mut plan = Plan { steps: kept, asks, wake_at, blocker, standing, vetoes };
     if plan.vetoes.iter().any(|veto| veto.verb == "patchStatus") {
         // What happened cannot be told as long as it is not written down.
         plan.steps.retain(|step| !tells_of_status(&step.action));

@@ -25,6 +25,9 @@ pub struct Plan {
     /// Who or what ends the wait; absent only in a terminal state (invariant 7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocker: Option<Blocker>,
+    /// Warnings that hold for as long as what they are about lasts: told when it begins, not in every round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standing: Vec<String>,
     /// Actions the guard took out, each with the invariant it would have broken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vetoes: Vec<Veto>,
@@ -116,6 +119,15 @@ pub enum Action {
         name: String,
         /// The merge patch.
         patch: Value,
+    },
+    /// Change the size of the Deployment a Rollout takes over from. A refusal does not stop the plan.
+    ScaleDeployment {
+        /// Its name.
+        name: String,
+        /// Size that was seen.
+        from: i32,
+        /// Size that is wanted.
+        to: i32,
     },
     /// Delete a ReplicaSet in the background.
     DeleteReplicaSet {
@@ -215,6 +227,15 @@ pub enum Action {
         /// Uid precondition.
         uid: String,
     },
+    /// Change labels and annotations of a pod. One that is gone needs none.
+    PatchPod {
+        /// Its name.
+        name: String,
+        /// Its uid, which the patch repeats as a precondition.
+        uid: String,
+        /// The merge patch.
+        patch: Value,
+    },
     /// A merge patch on the main resource of the plan's own object (spec, labels, annotations).
     PatchSelf {
         /// The merge patch.
@@ -237,6 +258,7 @@ impl Action {
             Self::CreateReplicaSet { .. } => "createReplicaSet",
             Self::ScaleReplicaSet { .. } => "scaleReplicaSet",
             Self::PatchReplicaSet { .. } => "patchReplicaSet",
+            Self::ScaleDeployment { .. } => "scaleDeployment",
             Self::DeleteReplicaSet { .. } => "deleteReplicaSet",
             Self::SwitchService { .. } => "switchService",
             Self::SetTraffic { .. } => "setTraffic",
@@ -251,6 +273,7 @@ impl Action {
             Self::CreateJob { .. } => "createJob",
             Self::DeleteJob { .. } => "deleteJob",
             Self::EvictPod { .. } => "evictPod",
+            Self::PatchPod { .. } => "patchPod",
             Self::PatchSelf { .. } => "patchSelf",
             Self::PatchStatus { .. } => "patchStatus",
         }

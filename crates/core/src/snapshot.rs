@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use glidepath_api::cluster::{Job, Pod, ReplicaSet, Service};
+use glidepath_api::meta::LabelSelector;
 use glidepath_api::{AnalysisRun, AnalysisTemplateSpec, Experiment, Rollout};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,9 @@ pub struct RolloutSnapshot {
     pub settings: Settings,
     /// The Rollout as stored.
     pub rollout: Rollout,
+    /// What `spec.workloadRef` leads to; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadObservation>,
     /// ReplicaSets of the namespace that carry the hash label and are controlled by this Rollout, or
     /// are controlled by nobody and match its selector (candidates for adoption, R-265).
     pub replica_sets: Vec<ReplicaSet>,
@@ -87,12 +91,46 @@ pub struct RolloutSnapshot {
     pub analysis_runs: Vec<AnalysisRun>,
     /// Experiments controlled by this Rollout, plus the one its status names.
     pub experiments: Vec<Experiment>,
-    /// Pods of the Rollout's ReplicaSets; gathered only while a restart is pending.
+    /// Pods of the Rollout's ReplicaSets; gathered only while a restart is pending or pods may lack what
+    /// their role calls for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<Pod>,
     /// Writes of the previous round that were refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
+    /// [`crate::plan::Plan::standing`] of the previous round: what was warned of and need not be again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
+}
+
+/// What `spec.workloadRef` leads to, as it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadObservation {
+    /// The object of a supported kind; `None` when it does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Workload>,
+    /// Objects of the kind could not be listed for a minute.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unlisted: bool,
+    /// `spec.replicas` of the Deployment that `scaleDown` is about, which goes by the reference's name whatever the
+    /// reference's kind is; `None` when there is no such Deployment, or nothing to be scaled down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment_replicas: Option<i32>,
+}
+
+/// A Deployment, ReplicaSet or PodTemplate that a Rollout takes its pod template from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Workload {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Its pod template.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub template: Value,
+    /// Its selector; a PodTemplate has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
 }
 
 /// Everything one AnalysisRun decision may look at.

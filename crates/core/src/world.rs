@@ -85,6 +85,7 @@ impl World {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50),
             settings: Settings::default(),
             rollout,
+            workload: None,
             replica_sets: Vec::new(),
             services: services.iter().map(|name| ((*name).to_owned(), Some(service(name)))).collect(),
             routers: vec![observation; routers],
@@ -94,6 +95,7 @@ impl World {
             experiments: Vec::new(),
             pods: Vec::new(),
             failures: Vec::new(),
+            told: Vec::new(),
         };
         Self {
             snapshot,
@@ -213,6 +215,7 @@ impl World {
     /// Applies a plan to the objects.
     pub fn apply(&mut self, plan: &Plan) {
         self.snapshot.failures.clear();
+        self.snapshot.told.clone_from(&plan.standing);
         for action in plan.actions() {
             match action {
                 Action::Emit(event) => {

@@ -115,7 +115,10 @@ impl Applier<'_> {
                 existing,
                 at: self.gatherer.clock.now(),
             });
-            break;
+            // The old workload is nothing the release depends on.
+            if !matches!(action, Action::ScaleDeployment { .. }) {
+                break;
+            }
         }
         applied
     }
@@ -153,6 +156,9 @@ impl Applier<'_> {
             Action::PatchReplicaSet { name, patch } => {
                 self.merge(Kind::ReplicaSet, name, patch, applied).await
             }
+            Action::ScaleDeployment { name, to, .. } => {
+                self.merge(Kind::Deployment, name, &json!({"spec": {"replicas": to}}), applied).await
+            }
             Action::SwitchService { name, to, adopt, .. } => {
                 self.merge(
                     Kind::Service,
@@ -177,6 +183,7 @@ impl Applier<'_> {
             Action::DeleteService { name, uid } => self.delete(Kind::Service, name, uid, applied).await,
             Action::DeleteJob { name, uid } => self.delete(Kind::Job, name, uid, applied).await,
             Action::EvictPod { name, uid } => self.evict(name, uid).await,
+            Action::PatchPod { name, patch, .. } => self.patch_pod(name, patch).await,
             Action::PatchSelf { patch } => {
                 let path = self.gatherer.path(self.own_kind(), self.key);
                 let stored = self.server.merge(&path, patch).await?;
@@ -242,6 +249,16 @@ impl Applier<'_> {
                 applied.writes.push(Write { kind, key: self.sibling(name), awaited });
                 Ok(())
             }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Pods are not cached; the next round reads them again.
+    async fn patch_pod(&self, name: &str, patch: &Value) -> Result<(), Halt> {
+        let path = format!("{}/{name}", collection("", "v1", "pods", &self.key.namespace));
+        match self.server.merge(&path, patch).await {
+            // 404: it is gone; 409: it is another pod of that name.
+            Ok(_) | Err(RequestError::Refused { code: 404 | 409, .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -312,6 +329,7 @@ impl Applier<'_> {
             Action::CreateReplicaSet { name, .. }
             | Action::ScaleReplicaSet { name, .. }
             | Action::PatchReplicaSet { name, .. }
+            | Action::ScaleDeployment { name, .. }
             | Action::DeleteReplicaSet { name, .. }
             | Action::SwitchService { name, .. }
             | Action::CreateAnalysisRun { name, .. }
@@ -324,7 +342,8 @@ impl Applier<'_> {
             | Action::DeleteService { name, .. }
             | Action::CreateJob { name, .. }
             | Action::DeleteJob { name, .. }
-            | Action::EvictPod { name, .. } => name,
+            | Action::EvictPod { name, .. }
+            | Action::PatchPod { name, .. } => name,
             Action::Emit(_)
             | Action::SetTraffic { .. }
             | Action::PatchSelf { .. }

@@ -55,6 +55,7 @@ impl Sink for Dispatcher {
             Kind::AnalysisTemplate | Kind::ClusterAnalysisTemplate => {
                 self.wake_sources(change.kind, &ObjectKey::new(&change.key.namespace, ANY_TEMPLATE));
             }
+            Kind::Deployment | Kind::PlainReplicaSet | Kind::PodTemplate => self.workload_change(change),
             Kind::VirtualService
             | Kind::DestinationRule
             | Kind::HttpRoute
@@ -136,6 +137,7 @@ impl Dispatcher {
         {
             targets.extend(references::service_names(&rollout).iter().map(service));
             targets.extend(references::router_objects(&rollout));
+            targets.extend(references::workloads(&rollout));
             templates = references::rollout_templates(&rollout);
         } else if kind == Kind::Experiment
             && let Ok(experiment) = stored.decode::<Experiment>()
@@ -147,10 +149,10 @@ impl Dispatcher {
                 targets.push(Reference { kind, key: ObjectKey::new(namespace, ANY_TEMPLATE) });
             }
         }
-        let needs_router = targets.iter().any(|target| target.kind.is_optional());
+        let needs_watch = targets.iter().any(|target| !target.kind.is_required());
         let dropped = self.references.set(key, targets);
         self.clean_services(dropped);
-        if needs_router {
+        if needs_watch {
             self.progress.notify_one();
         }
     }
@@ -187,6 +189,16 @@ impl Dispatcher {
                     ObjectKey { namespace: Arc::clone(&change.key.namespace), name: Arc::clone(name) };
                 self.queue.add_after(&WorkKey { controller, object }, delay);
             }
+        }
+    }
+
+    /// A workload changed that Rollouts may refer to. Its status is its own affair; another object of the same name
+    /// is a change whatever its generation says.
+    fn workload_change(&self, change: &Change) {
+        let same = matches!((&change.before, &change.after),
+            (Some(before), Some(after)) if before.generation == after.generation && before.uid == after.uid);
+        if !same {
+            self.wake_sources(change.kind, &change.key);
         }
     }
 

@@ -15,6 +15,8 @@ use glidepath_api::{
 use glidepath_clock::Clock;
 use glidepath_core::analysis::templates::{Catalog, reachable};
 use glidepath_core::experiment::service_name;
+use glidepath_core::rollout::ephemeral::{self, PodsInRole};
+use glidepath_core::rollout::workload;
 use glidepath_core::snapshot::{AnalysisSnapshot, ExperimentSnapshot, Failure, RolloutSnapshot, Settings};
 use glidepath_core::traffic::{RouterKind, RouterObservation};
 use glidepath_traffic::{ObjectRef, Seen};
@@ -80,10 +82,14 @@ pub struct Memory {
     pub failures: Vec<Failure>,
     /// Objects that were read directly.
     pub overlay: Overlay,
+    /// Metadata that every pod of a set was seen to carry, by uid of the set: it need not be looked for again.
+    pub pods_in_role: BTreeMap<String, String>,
+    /// What was warned of and lasts.
+    pub told: Vec<String>,
 }
 
 /// Caches, corrected by direct reads.
-struct View<'a> {
+pub(crate) struct View<'a> {
     caches: &'a Caches,
     overlay: &'a Overlay,
 }
@@ -120,7 +126,11 @@ impl View<'_> {
             .collect()
     }
 
-    fn decode<T: DeserializeOwned>(&self, kind: Kind, key: &ObjectKey) -> Result<Option<T>, GatherError> {
+    pub(crate) fn decode<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        key: &ObjectKey,
+    ) -> Result<Option<T>, GatherError> {
         self.get(kind, key).map(|stored| decode(kind, key, &stored)).transpose()
     }
 
@@ -156,14 +166,16 @@ pub struct Gatherer {
     pub(crate) settings: Settings,
     pub(crate) versions: Mutex<HashMap<Kind, String>>,
     secrets: Mutex<HashMap<(String, String), ReadSecret>>,
+    /// Since when the first list of a kind of workload is waited for.
+    pub(crate) first_waits: Mutex<HashMap<Kind, Instant>>,
 }
 
 impl Gatherer {
     /// A gatherer over the caches of `server`.
     #[must_use]
     pub fn new(server: ApiServer, caches: Arc<Caches>, clock: Clock, settings: Settings) -> Self {
-        let (versions, secrets) = (Mutex::default(), Mutex::default());
-        Self { server, caches, clock, settings, versions, secrets }
+        let (versions, secrets, first_waits) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { server, caches, clock, settings, versions, secrets, first_waits }
     }
 
     /// The version in which a kind is used.
@@ -186,12 +198,15 @@ impl Gatherer {
     pub async fn gather_rollout(
         &self,
         key: &ObjectKey,
-        memory: &Memory,
+        memory: &mut Memory,
     ) -> Result<Option<RolloutSnapshot>, GatherError> {
-        let view = View { caches: &self.caches, overlay: &memory.overlay };
+        let Memory { failures, overlay, pods_in_role, told } = memory;
+        let view = View { caches: &self.caches, overlay };
         let Some(rollout) = view.decode::<Rollout>(Kind::Rollout, key)? else { return Ok(None) };
         let uid = rollout.metadata.uid.clone();
-        let replica_sets = gather_replica_sets(&view, &rollout)?;
+        let workload = self.gather_workload(&view, &rollout)?;
+        let resolved = workload::resolved(&rollout, workload.as_ref());
+        let replica_sets = gather_replica_sets(&view, &resolved)?;
         let services = gather_services(&view, key, references::service_names(&rollout))?;
         let (analysis_templates, cluster_analysis_templates) =
             gather_templates(&view, key, &references::rollout_templates(&rollout))?;
@@ -207,14 +222,25 @@ impl Gatherer {
         })
         .await?;
         let routers = self.observe_routers(&view, &rollout)?;
-        let pods = if is_restart_pending(&rollout) {
-            self.fetch_pods(&rollout, &replica_sets).await?
+        let roles = ephemeral::pods_in_role(&resolved, &replica_sets);
+        pods_in_role.retain(|set, _| roles.iter().any(|role| role.set == *set));
+        let is_due = |role: &PodsInRole| {
+            pods_in_role.get(&role.set) != Some(&role.metadata) && (role.changing || role.settled)
+        };
+        let pods = if is_restart_pending(&rollout) || roles.iter().any(is_due) {
+            self.fetch_pods(&resolved, &replica_sets).await?
         } else {
             vec![]
         };
+        for role in roles.into_iter().filter(|role| role.settled && is_due(role)).collect::<Vec<_>>() {
+            if ephemeral::carry_role(&resolved, &replica_sets, &role.set, &pods) {
+                pods_in_role.insert(role.set, role.metadata);
+            }
+        }
         Ok(Some(RolloutSnapshot {
             now: self.clock.now(),
             settings: self.settings.clone(),
+            workload,
             replica_sets,
             services,
             routers,
@@ -223,7 +249,8 @@ impl Gatherer {
             analysis_runs,
             experiments,
             pods,
-            failures: memory.failures.clone(),
+            failures: failures.clone(),
+            told: told.clone(),
             rollout,
         }))
     }

@@ -29,6 +29,7 @@ mod run;
 pub mod server;
 mod shell;
 pub mod watch;
+mod workload;
 
 pub use glidepath_metrics::Sender;
 pub use record::{DecisionRecord, SnapshotRef};

@@ -185,12 +185,26 @@ fn prune(kind: Kind, document: &mut Value) {
                 spec.retain(|field, _| matches!(field.as_str(), "selector" | "ports" | "type" | "clusterIP"));
             }
         }
+        Kind::Deployment | Kind::PlainReplicaSet | Kind::PodTemplate => reduce_workload(fields),
         Kind::AnalysisRun => reduce_finished_run(fields),
         Kind::Job => {
             // Only the outcome is looked at; the pod template can be large.
             fields.remove("spec");
         }
         _ => {}
+    }
+}
+
+/// Keeps of a workload what a Rollout takes from it: template, selector, size and generation.
+fn reduce_workload(fields: &mut serde_json::Map<String, Value>) {
+    fields.remove("status");
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|field, _| {
+            matches!(field.as_str(), "name" | "namespace" | "uid" | "resourceVersion" | "generation")
+        });
+    }
+    if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|field, _| matches!(field.as_str(), "replicas" | "selector" | "template"));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use glidepath_api::{AnalysisTemplateRef, Experiment, Rollout, RolloutAnalysis};
+use glidepath_core::rollout::workload::{self, WorkloadKind};
 
 use crate::object::ObjectKey;
 use crate::queue::WorkKey;
@@ -86,6 +87,28 @@ pub fn router_objects(rollout: &Rollout) -> Vec<Reference> {
         .iter()
         .flat_map(|(_, objects)| objects.iter().map(routers::reference))
         .collect()
+}
+
+/// The cache that holds workloads of a kind.
+#[must_use]
+pub const fn workload_cache(kind: WorkloadKind) -> Kind {
+    match kind {
+        WorkloadKind::Deployment => Kind::Deployment,
+        WorkloadKind::ReplicaSet => Kind::PlainReplicaSet,
+        WorkloadKind::PodTemplate => Kind::PodTemplate,
+    }
+}
+
+/// The workload a Rollout takes its template from, and the Deployment it takes over from.
+#[must_use]
+pub fn workloads(rollout: &Rollout) -> Vec<Reference> {
+    let Some(reference) = &rollout.spec.workload_ref else { return Vec::new() };
+    let template = WorkloadKind::of(reference).map(workload_cache);
+    let scaled = workload::scales_down(reference).then_some(Kind::Deployment);
+    let key = ObjectKey::new(&rollout.metadata.namespace, &reference.name);
+    let mut kinds: Vec<Kind> = template.into_iter().chain(scaled).collect();
+    kinds.dedup();
+    kinds.into_iter().map(|kind| Reference { kind, key: key.clone() }).collect()
 }
 
 /// Who refers to what, so that a change of the one wakes the other.
@@ -189,6 +212,34 @@ mod tests {
                 "HTTPRoute gw/h"
             ]
         );
+    }
+
+    #[test]
+    fn a_workload_is_found_and_the_deployment_that_is_scaled_down_r_570_r_574() {
+        for (reference, want) in [
+            (
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "w", "scaleDown": "onsuccess"}),
+                vec!["Deployment n/w"],
+            ),
+            (json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "w"}), vec!["ReplicaSet n/w"]),
+            (
+                json!({"apiVersion": "v1", "kind": "PodTemplate", "name": "w", "scaleDown": "progressively"}),
+                vec!["PodTemplate n/w", "Deployment n/w"],
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "PodTemplate", "name": "w", "scaleDown": "never"}),
+                vec!["PodTemplate n/w"],
+            ),
+            (json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "w"}), vec![]),
+        ] {
+            let mut rollout = rollout(json!({"canary": {}}));
+            rollout.spec.workload_ref = serde_json::from_value(reference).unwrap();
+            let found: Vec<String> = workloads(&rollout)
+                .iter()
+                .map(|found| format!("{} {}", found.kind.name(), found.key))
+                .collect();
+            assert_eq!(found, want);
+        }
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub enum Kind {
     ClusterAnalysisTemplate,
     /// `replicasets.apps`, those with the hash label
     ReplicaSet,
+    /// `deployments.apps`, as workloads that Rollouts refer to
+    Deployment,
+    /// `replicasets.apps` without the hash label, likewise
+    PlainReplicaSet,
+    /// `podtemplates`, likewise
+    PodTemplate,
     /// `services`
     Service,
     /// `jobs.batch`, those of measurements (O-819)
@@ -42,15 +48,20 @@ pub enum Selection {
     Instance,
     /// Those that carry a label.
     Labelled(&'static str),
+    /// Those that do not carry a label.
+    Unlabelled(&'static str),
     /// All.
     Everything,
 }
 
 impl Kind {
     /// Every kind, in the order in which caches are started.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Rollout,
         Self::ReplicaSet,
+        Self::Deployment,
+        Self::PlainReplicaSet,
+        Self::PodTemplate,
         Self::Service,
         Self::AnalysisRun,
         Self::AnalysisTemplate,
@@ -80,7 +91,9 @@ impl Kind {
             Self::AnalysisRun => names::KIND_ANALYSIS_RUN,
             Self::AnalysisTemplate => names::KIND_ANALYSIS_TEMPLATE,
             Self::ClusterAnalysisTemplate => names::KIND_CLUSTER_ANALYSIS_TEMPLATE,
-            Self::ReplicaSet => "ReplicaSet",
+            Self::ReplicaSet | Self::PlainReplicaSet => "ReplicaSet",
+            Self::Deployment => "Deployment",
+            Self::PodTemplate => "PodTemplate",
             Self::Service => "Service",
             Self::Job => "Job",
             Self::VirtualService => "VirtualService",
@@ -101,7 +114,9 @@ impl Kind {
             Self::AnalysisRun => names::ANALYSIS_RUNS,
             Self::AnalysisTemplate => names::ANALYSIS_TEMPLATES,
             Self::ClusterAnalysisTemplate => names::CLUSTER_ANALYSIS_TEMPLATES,
-            Self::ReplicaSet => "replicasets",
+            Self::ReplicaSet | Self::PlainReplicaSet => "replicasets",
+            Self::Deployment => "deployments",
+            Self::PodTemplate => "podtemplates",
             Self::Service => "services",
             Self::Job => "jobs",
             Self::VirtualService => "virtualservices",
@@ -122,8 +137,8 @@ impl Kind {
             | Self::AnalysisRun
             | Self::AnalysisTemplate
             | Self::ClusterAnalysisTemplate => names::GROUP,
-            Self::ReplicaSet => "apps",
-            Self::Service => "",
+            Self::ReplicaSet | Self::PlainReplicaSet | Self::Deployment => "apps",
+            Self::Service | Self::PodTemplate => "",
             Self::Job => "batch",
             Self::VirtualService | Self::DestinationRule => "networking.istio.io",
             Self::HttpRoute | Self::GrpcRoute | Self::TcpRoute | Self::TlsRoute => {
@@ -142,6 +157,9 @@ impl Kind {
             | Self::AnalysisTemplate
             | Self::ClusterAnalysisTemplate => names::VERSION,
             Self::ReplicaSet
+            | Self::PlainReplicaSet
+            | Self::Deployment
+            | Self::PodTemplate
             | Self::Service
             | Self::Job
             | Self::VirtualService
@@ -173,6 +191,19 @@ impl Kind {
         )
     }
 
+    /// Whether the kind is one that Rollouts take their template from: part of every cluster, but followed only once
+    /// a Rollout refers to it.
+    #[must_use]
+    pub const fn is_workload(self) -> bool {
+        matches!(self, Self::Deployment | Self::PlainReplicaSet | Self::PodTemplate)
+    }
+
+    /// Whether the kind is followed from the start, so that no decision is made without it.
+    #[must_use]
+    pub const fn is_required(self) -> bool {
+        !self.is_optional() && !self.is_workload()
+    }
+
     /// Which objects of the kind are followed.
     #[must_use]
     pub const fn selection(self) -> Selection {
@@ -183,6 +214,7 @@ impl Kind {
             | Self::AnalysisTemplate
             | Self::ClusterAnalysisTemplate => Selection::Instance,
             Self::ReplicaSet => Selection::Labelled(names::POD_TEMPLATE_HASH),
+            Self::PlainReplicaSet => Selection::Unlabelled(names::POD_TEMPLATE_HASH),
             Self::Job => Selection::Labelled(names::ANALYSIS_RUN_UID),
             _ => Selection::Everything,
         }
@@ -225,6 +257,7 @@ pub fn label_selector(kind: Kind, instance_id: &str) -> String {
         Selection::Instance if instance_id.is_empty() => format!("!{}", names::INSTANCE_ID),
         Selection::Instance => format!("{}={instance_id}", names::INSTANCE_ID),
         Selection::Labelled(label) => label.to_owned(),
+        Selection::Unlabelled(label) => format!("!{label}"),
         Selection::Everything => String::new(),
     }
 }
@@ -259,7 +292,8 @@ mod tests {
         let mut seen = [false; Kind::ALL.len()];
         for kind in Kind::ALL {
             assert!(!std::mem::replace(&mut seen[kind.index()], true));
-            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+            let named = if kind == Kind::PlainReplicaSet { Kind::ReplicaSet } else { kind };
+            assert_eq!(Kind::from_name(kind.name()), Some(named));
         }
     }
 }

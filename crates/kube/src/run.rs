@@ -223,14 +223,14 @@ async fn serve_endpoints(
 }
 
 fn is_synced(caches: &Caches) -> bool {
-    Kind::ALL.into_iter().filter(|kind| !kind.is_optional()).all(|kind| caches.is_synced(kind))
+    Kind::ALL.into_iter().filter(|kind| kind.is_required()).all(|kind| caches.is_synced(kind))
 }
 
 /// Follows, decides and applies until `shutdown` resolves; then finishes what is in progress.
 async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<Output = ()> + Unpin) {
     let mut tasks = JoinSet::new();
     follow_required(&mut tasks, shell, options);
-    tasks.spawn(follow_routers(Arc::clone(shell), options.clone()));
+    tasks.spawn(follow_on_demand(Arc::clone(shell), options.clone()));
     tokio::select! {
         biased;
         () = wait_for_caches(shell) => {}
@@ -263,7 +263,7 @@ async fn wait_for_caches(shell: &Shell) {
 }
 
 fn follow_required(tasks: &mut JoinSet<()>, shell: &Arc<Shell>, options: &Options) {
-    for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_optional()) {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_required()) {
         if !options.namespace.is_empty() && !kind.is_namespaced() {
             // A namespaced controller has no right to cluster-wide templates (O-460).
             shell.caches.set_synced(kind);
@@ -284,15 +284,20 @@ fn follow(tasks: &mut JoinSet<()>, shell: &Arc<Shell>, options: &Options, kind: 
     tasks.spawn(watch_kind(shell.server.clone(), Arc::clone(&shell.caches), sink, followed));
 }
 
-/// Starts to follow a router's kinds once a Rollout needs them and the server offers them (O-879).
-async fn follow_routers(shell: Arc<Shell>, options: Options) {
+/// Starts to follow kinds of workloads and routers once a Rollout needs them and the server offers them (O-879, R-570).
+async fn follow_on_demand(shell: Arc<Shell>, options: Options) {
     let mut tasks = JoinSet::new();
     let mut started = HashSet::new();
     let mut complained = HashSet::new();
     loop {
         let mut missing = false;
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_optional()) {
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_required()) {
             if started.contains(&kind) || !shell.dispatcher.references.mentions(kind) {
+                continue;
+            }
+            if kind.is_workload() {
+                started.insert(kind);
+                follow(&mut tasks, &shell, &options, kind, kind.default_version().to_owned());
                 continue;
             }
             match discover(&shell.server, kind, &options.istio_version).await {

@@ -61,7 +61,11 @@ pub(crate) struct KeyMemory {
 
 impl KeyMemory {
     fn is_empty(&self) -> bool {
-        self.memory.failures.is_empty() && self.memory.overlay.is_empty() && !self.announced
+        self.memory.failures.is_empty()
+            && self.memory.overlay.is_empty()
+            && self.memory.pods_in_role.is_empty()
+            && self.memory.told.is_empty()
+            && !self.announced
     }
 }
 
@@ -132,7 +136,7 @@ impl Shell {
         key: &WorkKey,
         remembered: &mut KeyMemory,
     ) -> Result<Outcome, GatherError> {
-        let Some(snapshot) = self.gatherer.gather_rollout(&key.object, &remembered.memory).await? else {
+        let Some(snapshot) = self.gatherer.gather_rollout(&key.object, &mut remembered.memory).await? else {
             *remembered = KeyMemory::default();
             self.tell_deletion(&key.object).await;
             return Ok(Outcome::Settled(None));
@@ -251,6 +255,7 @@ impl Shell {
         remembered: &mut KeyMemory,
     ) -> Outcome {
         remembered.memory.failures.clear();
+        remembered.memory.told.clone_from(&plan.standing);
         if !plan.steps.is_empty() {
             let applier = Applier {
                 server: &self.server,

@@ -228,6 +228,7 @@ impl Stage<'_> {
                     found.map(|set| number(&set, "/spec/replicas"))
                 )),
             },
+            Expectation::EveryPod { image, document } => self.every_pod(image, document).await?,
             Expectation::Phase { rollout, phase, message } => self.phase(rollout, phase, message).await?,
             Expectation::All(expectations) => {
                 for expectation in expectations {
@@ -238,6 +239,24 @@ impl Stage<'_> {
                 Ok(())
             }
         })
+    }
+
+    async fn every_pod(&self, image: &str, document: &Value) -> Result<Result<(), String>> {
+        let mut count = 0;
+        for pod in self.api("Pod")?.list(&ListParams::default()).await? {
+            let pod = serde_json::to_value(pod)?;
+            let first = pod.pointer("/spec/containers/0/image").and_then(Value::as_str);
+            let is_ours = pod.pointer("/metadata/labels/rollouts-pod-template-hash").is_some();
+            let is_leaving = pod.pointer("/metadata/deletionTimestamp").is_some();
+            if first != Some(image) || !is_ours || is_leaving {
+                continue;
+            }
+            count += 1;
+            if let Some(found) = difference(document, &pod, "") {
+                return Ok(Err(format!("of a pod that runs {image}, {found}")));
+            }
+        }
+        Ok(if count > 0 { Ok(()) } else { Err(format!("no pod runs {image}")) })
     }
 
     async fn phase(&self, rollout: &str, phase: &str, message: &str) -> Result<Result<(), String>> {
@@ -259,7 +278,8 @@ impl Stage<'_> {
             let set = serde_json::to_value(set)?;
             let first = set.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
             let owner = set.pointer("/metadata/ownerReferences/0/kind").and_then(Value::as_str);
-            if first == Some(image) && owner != Some("Experiment") {
+            let is_ours = set.pointer("/metadata/labels/rollouts-pod-template-hash").is_some();
+            if first == Some(image) && is_ours && owner != Some("Experiment") {
                 return Ok(Some(set));
             }
         }
@@ -267,7 +287,10 @@ impl Stage<'_> {
     }
 
     async fn fetch(&self, target: &Target) -> Result<Option<Value>> {
-        Ok(self.api(target.kind)?.get_opt(&target.name).await?.map(serde_json::to_value).transpose()?)
+        // A name may stand for a ReplicaSet that does not exist yet.
+        let Ok(name) = self.fill(&json!(target.name)).await else { return Ok(None) };
+        let name = name.as_str().unwrap_or_default();
+        Ok(self.api(target.kind)?.get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
     fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
@@ -365,7 +388,7 @@ fn is_empty(wanted: &Value) -> bool {
 /// The resource of a kind that stories use.
 fn resource(kind: &str) -> Result<ApiResource> {
     let (group, version) = match kind {
-        "Namespace" | "Service" | "Pod" | "Event" | "Secret" | "ConfigMap" => ("", "v1"),
+        "Namespace" | "Service" | "Pod" | "PodTemplate" | "Event" | "Secret" | "ConfigMap" => ("", "v1"),
         "ReplicaSet" | "Deployment" => ("apps", "v1"),
         "Job" => ("batch", "v1"),
         "VirtualService" | "DestinationRule" => ("networking.istio.io", "v1alpha3"),

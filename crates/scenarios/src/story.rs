@@ -82,6 +82,13 @@ pub enum Expectation {
         /// `spec.replicas`, and `status.availableReplicas`.
         replicas: i64,
     },
+    /// Every pod of the Rollout that runs this image contains this document, and there is one.
+    EveryPod {
+        /// First container's image.
+        image: &'static str,
+        /// As in [`Expectation::Contains`].
+        document: Value,
+    },
     /// The ReplicaSet that runs this image wants this many replicas, whatever their state.
     Wants {
         /// First container's image.

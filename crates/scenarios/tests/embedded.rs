@@ -287,3 +287,51 @@ mod faults {
         tell_in_virtual_time(&stories::faults::deleting_a_rollout_takes_its_sets_along());
     }
 }
+
+mod workload {
+    use super::*;
+
+    #[test]
+    fn a_missing_workload_is_named_and_its_creation_goes_on() {
+        tell_in_virtual_time(&stories::workload::a_missing_workload_is_named_and_its_creation_goes_on());
+    }
+
+    #[test]
+    fn a_deployment_is_taken_over_once_the_rollout_is_healthy() {
+        tell_in_virtual_time(&stories::workload::a_deployment_is_taken_over_once_the_rollout_is_healthy());
+    }
+
+    #[test]
+    fn a_deployment_is_taken_over_pod_by_pod() {
+        tell_in_virtual_time(&stories::workload::a_deployment_is_taken_over_pod_by_pod());
+    }
+
+    #[test]
+    fn a_pod_template_and_a_replica_set_are_followed_too() {
+        tell_in_virtual_time(&stories::workload::a_pod_template_and_a_replica_set_are_followed_too());
+    }
+
+    #[test]
+    fn a_workload_that_cannot_be_used_is_refused() {
+        tell_in_virtual_time(&stories::workload::a_workload_that_cannot_be_used_is_refused());
+    }
+}
+
+mod metadata {
+    use super::*;
+
+    #[test]
+    fn pods_carry_the_metadata_of_their_role() {
+        tell_in_virtual_time(&stories::metadata::pods_carry_the_metadata_of_their_role());
+    }
+
+    #[test]
+    fn preview_and_active_pods_carry_theirs() {
+        tell_in_virtual_time(&stories::metadata::preview_and_active_pods_carry_theirs());
+    }
+
+    #[test]
+    fn metadata_that_is_no_longer_wanted_is_taken_away() {
+        tell_in_virtual_time(&stories::metadata::metadata_that_is_no_longer_wanted_is_taken_away());
+    }
+}

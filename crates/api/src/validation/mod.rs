@@ -77,8 +77,9 @@ fn validate_template(rollout: &Rollout) -> Result<(), FieldError> {
     validate_pod_template(&spec.template, spec.selector.as_ref(), "spec.template")
 }
 
-/// Whether a template carries anything the reference takes for "not empty".
-fn has_labels_or_annotations(template: &Value) -> bool {
+/// Whether a template carries anything the reference takes for "not empty".
+#[must_use]
+pub fn has_labels_or_annotations(template: &Value) -> bool {
     ["labels", "annotations"].into_iter().any(|key| {
         let found = template.get("metadata").and_then(|metadata| metadata.get(key));
         found.and_then(Value::as_object).is_some_and(|map| !map.is_empty())

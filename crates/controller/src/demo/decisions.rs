@@ -57,11 +57,15 @@ fn describe_action(action: &Action) -> Option<String> {
         Action::Emit(event) if event.event_type == EventType::Warning => {
             format!("warns {}: {}", event.reason, event.message)
         }
-        Action::Emit(_) | Action::PatchReplicaSet { .. } | Action::PatchSelf { .. } => return None,
+        Action::Emit(_)
+        | Action::PatchReplicaSet { .. }
+        | Action::PatchPod { .. }
+        | Action::PatchSelf { .. } => return None,
         Action::PatchStatus { patch } => describe_phase(patch)?,
         Action::CreateReplicaSet { name, .. } => format!("create ReplicaSet {name}"),
         Action::ScaleReplicaSet { name, from, to, .. } if from != to => format!("scale {name} {from} → {to}"),
         Action::ScaleReplicaSet { .. } => return None,
+        Action::ScaleDeployment { name, from, to } => format!("scale Deployment {name} {from} → {to}"),
         Action::DeleteReplicaSet { name, .. } => format!("delete ReplicaSet {name}"),
         Action::SwitchService { name, to, .. } => format!("point Service {name} at {to}"),
         Action::SetTraffic { wanted, .. } => {

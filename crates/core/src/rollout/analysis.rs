@@ -345,6 +345,13 @@ impl Pass<'_> {
             Err(error) => {
                 let retry = self.in_seconds(RETRY_SECONDS);
                 self.wake_by(retry);
+                self.warn_while(
+                    "ReconciliationError",
+                    format!(
+                        "Reconciliation failed with error: {} Analysis Run cannot be started: {error}",
+                        role.label()
+                    ),
+                );
                 self.block(
                     "analysis-not-startable",
                     BlockerOwner::Person,

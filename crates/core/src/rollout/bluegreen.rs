@@ -41,6 +41,7 @@ impl<'a> Pass<'a> {
             self.reconcile_active_service(active);
         }
         self.reconcile_analysis_runs();
+        self.sync_ephemeral_metadata();
         self.finish_blue_green(false);
     }
 

@@ -24,6 +24,7 @@ impl Pass<'_> {
         if self.restart_pods() {
             return;
         }
+        self.sync_ephemeral_metadata();
         self.trim_history();
         self.reconcile_canary_services();
         let promotable = match self.reconcile_traffic() {

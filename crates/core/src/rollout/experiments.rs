@@ -93,6 +93,10 @@ impl Pass<'_> {
             Err(error) => {
                 let retry = self.in_seconds(10);
                 self.wake_by(retry);
+                self.warn_while(
+                    "ReconciliationError",
+                    format!("Reconciliation failed with error: Experiment cannot be started: {error}"),
+                );
                 self.block(
                     "experiment-not-startable",
                     BlockerOwner::Person,

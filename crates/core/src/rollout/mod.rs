@@ -12,6 +12,7 @@ mod bluegreen;
 mod canary;
 mod conditions;
 mod duration;
+pub mod ephemeral;
 mod experiments;
 mod history;
 mod identity;
@@ -33,6 +34,7 @@ mod spec;
 mod status;
 mod steps;
 mod weights;
+pub mod workload;
 mod writes;
 
 use std::borrow::Cow;
@@ -70,6 +72,7 @@ pub fn plan(snapshot: &RolloutSnapshot) -> Plan {
     let status = &chain.world.rollout.status;
     plan.steps = writes::coalesce(chain.steps);
     plan.wake_at = chain.wake_at;
+    plan.standing.clone_from(&chain.standing);
     plan.blocker = blocker::explain(&chain.world.rollout, status, chain.blocker, snapshot.now);
     if let Some(patch) = status_patch(stored, status) {
         match defer_counts_until(snapshot, &chain.world, status) {
@@ -86,13 +89,15 @@ struct Chain<'s> {
     steps: Vec<PlannedAction>,
     wake_at: Option<jiff::Timestamp>,
     blocker: Option<crate::plan::Blocker>,
+    standing: Vec<String>,
 }
 
 impl<'s> Chain<'s> {
     fn run(snapshot: &'s RolloutSnapshot) -> Self {
-        let mut chain =
-            Self { world: Cow::Borrowed(snapshot), steps: Vec::new(), wake_at: None, blocker: None };
-        let mut identity = Identity::of(&snapshot.rollout);
+        let world = workload::resolve(snapshot);
+        let steps = workload::note_generation(snapshot).into_iter().collect();
+        let mut chain = Self { world, steps, wake_at: None, blocker: None, standing: Vec::new() };
+        let mut identity = Identity::of(&chain.world.rollout);
         let mut valid = false;
         let strategy = &snapshot.rollout.spec.strategy;
         let steps = strategy.canary.as_ref().map_or(0, |canary| canary.steps.len());
@@ -104,12 +109,20 @@ impl<'s> Chain<'s> {
             valid = outcome.valid;
             chain.wake_at = outcome.wake_at;
             chain.blocker = outcome.blocker;
+            for standing in outcome.standing {
+                if !chain.standing.contains(&standing) {
+                    chain.standing.push(standing);
+                }
+            }
             let status_changed =
                 outcome.status.as_ref().is_some_and(|status| *status != chain.world.rollout.status);
             if outcome.steps.is_empty() && !status_changed {
                 return chain;
             }
             let world = chain.world.to_mut();
+            if world.told != chain.standing {
+                world.told.clone_from(&chain.standing);
+            }
             if let Some(status) = outcome.status {
                 world.rollout.status = status;
             }

@@ -16,6 +16,7 @@ use super::identity::Identity;
 use super::pause::PauseChanges;
 use super::replica_sets::{self, Deadline, Sets};
 use super::spec::SpecView;
+use super::workload;
 use crate::plan::{Action, Blocker, BlockerOwner, Event, EventType, PlannedAction};
 use crate::snapshot::RolloutSnapshot;
 
@@ -30,6 +31,8 @@ pub(crate) struct Outcome {
     pub(crate) wake_at: Option<Timestamp>,
     /// What is being waited for.
     pub(crate) blocker: Option<Blocker>,
+    /// Warnings that hold now, told in this pass or before.
+    pub(crate) standing: Vec<String>,
     /// The spec and what it refers to were found usable; nothing a pass does changes that.
     pub(crate) valid: bool,
     /// What comes next depends on seeing the effect of this pass in the cluster.
@@ -101,6 +104,10 @@ impl<'a> Pass<'a> {
     }
 
     fn reconcile(&mut self) {
+        if let Some(problem) = workload::problem(self.snap) {
+            self.report_invalid_spec(&problem);
+            return;
+        }
         let claims = replica_sets::plan_claims(self.ro, &self.snap.replica_sets);
         if !claims.is_empty() {
             for (reason, action) in claims {
@@ -169,6 +176,15 @@ impl<'a> Pass<'a> {
     /// Emits a Warning event.
     pub(crate) fn warn(&mut self, reason: &str, message: String) {
         self.emit(EventType::Warning, reason, message);
+    }
+
+    /// Emits a Warning event about something that lasts, once when it begins.
+    pub(crate) fn warn_while(&mut self, reason: &str, message: String) {
+        let standing = format!("{reason}: {message}");
+        if !self.snap.told.contains(&standing) && !self.out.standing.contains(&standing) {
+            self.warn(reason, message);
+        }
+        self.out.standing.push(standing);
     }
 
     pub(crate) fn emit(&mut self, event_type: EventType, reason: &str, message: String) {

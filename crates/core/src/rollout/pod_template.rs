@@ -56,9 +56,15 @@ pub(crate) fn ephemeral_for_new_set(rollout: &Rollout, has_stable: bool) -> Opti
     }
 }
 
-/// How a set remembers what was injected.
+/// How a set remembers what was injected: labels before annotations, and what is empty left out.
 pub(crate) fn remembered(metadata: &PodTemplateMetadata) -> String {
-    serde_json::to_value(metadata).map(|value| go_json::to_string(&value)).unwrap_or_default()
+    let fields = [("labels", &metadata.labels), ("annotations", &metadata.annotations)];
+    let members: Vec<String> = fields
+        .into_iter()
+        .filter(|(_, map)| !map.is_empty())
+        .map(|(field, map)| format!("\"{field}\":{}", go_json::to_string(&json!(map))))
+        .collect();
+    format!("{{{}}}", members.join(","))
 }
 
 fn anti_affinity(rollout: &Rollout) -> Option<&AntiAffinity> {

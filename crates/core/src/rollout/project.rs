@@ -38,6 +38,11 @@ pub fn project(snapshot: &mut RolloutSnapshot, action: &Action) {
                 patch_in_place(set, patch);
             }
         }
+        Action::ScaleDeployment { to, .. } => {
+            if let Some(workload) = &mut snapshot.workload {
+                workload.deployment_replicas = Some(*to);
+            }
+        }
         Action::DeleteReplicaSet { name, .. } => {
             snapshot.replica_sets.retain(|set| set.metadata.name != *name);
         }
@@ -67,6 +72,11 @@ pub fn project(snapshot: &mut RolloutSnapshot, action: &Action) {
         }
         Action::DeleteExperiment { name, .. } => {
             snapshot.experiments.retain(|experiment| experiment.metadata.name != *name);
+        }
+        Action::PatchPod { uid, patch, .. } => {
+            for pod in snapshot.pods.iter_mut().filter(|pod| pod.metadata.uid == *uid) {
+                patch_in_place(pod, patch);
+            }
         }
         Action::PatchSelf { patch } | Action::PatchStatus { patch } => {
             // Where template and selector came from is not part of the object.

@@ -117,6 +117,7 @@ impl Pass<'_> {
             let count = self.ro.step_count();
             status.current_step_index = (count > 0).then_some(count);
         }
+        self.hand_over_on_success();
         if status.stable_rs == status.current_pod_hash {
             return;
         }

@@ -94,7 +94,9 @@ impl Pass<'_> {
                 }
             }
         }
-        self.scale(new, size, reason)
+        let scaled = self.scale(new, size, reason);
+        self.hand_over_progressively(new, size < new.replicas());
+        scaled
     }
 
     /// The size an aborted set should take now; `None` to keep it as it is.

@@ -80,13 +80,11 @@ impl Pass<'_> {
     }
 
     fn observed_workload_generation(&self) -> String {
-        if self.ro.spec.workload_ref.is_none() {
-            return String::new();
-        }
-        let seen = self.ro.metadata.annotation(glidepath_api::names::WORKLOAD_GENERATION);
-        match seen.and_then(|text| text.parse::<i32>().ok()) {
-            Some(generation) => generation.to_string(),
-            None => self.ro.status.workload_observed_generation.clone(),
+        let spec = &self.ro.spec;
+        let workload = self.snap.workload.as_ref().and_then(|workload| workload.object.as_ref());
+        match workload {
+            Some(workload) if spec.template_resolved_from_ref => workload.generation.to_string(),
+            _ => String::new(),
         }
     }
 

@@ -61,6 +61,8 @@ impl Pass<'_> {
         else {
             return false;
         };
+        let reason = problem.event_reason.as_deref().unwrap_or("TrafficRoutingError");
+        self.warn_while(reason, problem.detail.clone());
         let retry = self.in_seconds(self.snap.settings.verify_retry_seconds);
         self.wake_by(retry);
         self.block(

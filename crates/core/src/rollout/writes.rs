@@ -40,6 +40,7 @@ fn can_merge(earlier: &Action, later: &Action) -> bool {
         (Action::ScaleReplicaSet { name, .. }, Action::PatchReplicaSet { name: later, patch }) => {
             name == later && is_annotations_only(patch)
         }
+        (Action::ScaleDeployment { name, .. }, Action::ScaleDeployment { name: later, .. }) => name == later,
         _ => false,
     }
 }
@@ -83,6 +84,7 @@ fn absorb(later: &mut Action, earlier: Action) {
                 annotations.entry(key).or_insert(value);
             }
         }
+        (Action::ScaleDeployment { from, .. }, Action::ScaleDeployment { from: first, .. }) => *from = first,
         (
             later @ Action::PatchReplicaSet { .. },
             Action::ScaleReplicaSet { name, from, to, mut annotations },

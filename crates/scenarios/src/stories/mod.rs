@@ -4,7 +4,9 @@ pub mod analysis;
 pub mod bluegreen;
 pub mod canary;
 pub mod faults;
+pub mod metadata;
 pub mod traffic;
+pub mod workload;
 
 use serde_json::{Value, json};
 
@@ -97,5 +99,13 @@ pub fn all() -> Vec<Story> {
         faults::an_update_that_becomes_invalid_midway_loses_nothing(),
         faults::verbs_on_what_does_not_exist_say_so(),
         faults::deleting_a_rollout_takes_its_sets_along(),
+        metadata::pods_carry_the_metadata_of_their_role(),
+        metadata::preview_and_active_pods_carry_theirs(),
+        metadata::metadata_that_is_no_longer_wanted_is_taken_away(),
+        workload::a_missing_workload_is_named_and_its_creation_goes_on(),
+        workload::a_deployment_is_taken_over_once_the_rollout_is_healthy(),
+        workload::a_deployment_is_taken_over_pod_by_pod(),
+        workload::a_pod_template_and_a_replica_set_are_followed_too(),
+        workload::a_workload_that_cannot_be_used_is_refused(),
     ]
 }

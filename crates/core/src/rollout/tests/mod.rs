@@ -2,10 +2,12 @@
 
 mod blue_green;
 mod canary;
+mod ephemeral;
 mod objects;
 mod properties;
 mod recovery;
 mod routed;
+mod workload;
 
 use serde_json::{Value, json};
 
