@@ -1,7 +1,6 @@
 //! When questions are asked, and that answers count once.
 
-use glidepath_api::AnalysisPhase;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Drive, at, metric};
 use crate::snapshot::Answer;

@@ -1,7 +1,7 @@
 //! What ends up in the stored run: invalid specs, secrets, retention, expiry.
 
 use glidepath_api::AnalysisPhase;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::decide;
 use super::rounds::answer_now;
