@@ -33,8 +33,15 @@ impl User {
         Self { name: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()] }
     }
 
-    pub fn is_anonymous(&self) -> bool {
-        self.name == "system:anonymous"
+    pub fn service_account(namespace: &str, name: &str) -> Self {
+        Self {
+            name: format!("system:serviceaccount:{namespace}:{name}"),
+            groups: vec![
+                "system:serviceaccounts".into(),
+                format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated".into(),
+            ],
+        }
     }
 }
 
@@ -101,6 +108,8 @@ pub(crate) struct WriteOptions {
     pub force: bool,
     /// Set when the write is a server-side apply that was merged already.
     pub applied: Option<Writer>,
+    /// Who writes; `None` for the server itself.
+    pub user: Option<User>,
 }
 
 impl WriteOptions {
@@ -149,6 +158,7 @@ impl WriteOptions {
             field_manager: manager,
             force: call.query.flag("force"),
             applied: None,
+            user: Some(call.user.clone()),
         })
     }
 }

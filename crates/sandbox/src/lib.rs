@@ -6,8 +6,7 @@
 //! CustomResourceDefinitions are installed like any others.
 //!
 //! What it does not do: run anything. Pods become something only through kubelets and controllers
-//! that speak to it as clients. Authorization allows every authenticated user everything. It is never
-//! meant for production.
+//! that speak to it as clients. It is never meant for production.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -23,6 +22,7 @@
 //! # }
 //! ```
 
+mod access;
 mod admission;
 mod audit;
 mod body;

@@ -47,6 +47,15 @@ impl Plane {
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Runs `act` with random numbers of its own, so that what it draws does not move those of later requests.
+    pub fn with_own_random<T>(&self, seed: u64, act: impl FnOnce() -> T) -> T {
+        let lock = || self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = std::mem::replace(&mut *lock(), fastrand::Rng::with_seed(seed));
+        let done = act();
+        *lock() = kept;
+        done
+    }
+
     /// A version 4 UUID from the plane's seed.
     pub fn new_uid(&self) -> String {
         let bits = self.with_random(|random| random.u128(..));
@@ -84,6 +93,8 @@ impl Plane {
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             let object = stored.map(Stored::object);
             crate::crd::follow(self, contents, object.as_ref(), name);
+        } else if resource.is(crate::access::GROUP, "clusterroles") {
+            crate::access::aggregate(contents);
         } else if resource.terminating && stored.is_none() {
             crate::crd::finish(self, contents, resource);
         }

@@ -176,7 +176,7 @@ impl Refusal {
         Self::new(404, "NotFound", "the server could not find the requested resource").with_empty_details()
     }
 
-    fn with_empty_details(mut self) -> Self {
+    pub fn with_empty_details(mut self) -> Self {
         self.0.empty_details = true;
         self
     }
@@ -234,7 +234,8 @@ impl Refusal {
     }
 
     pub fn forbidden(subject: &Subject<'_>, name: &str, why: &str) -> Self {
-        let message = format!("{} \"{name}\" is forbidden: {why}", subject.qualified(subject.plural));
+        let named = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+        let message = format!("{}{named} is forbidden: {why}", subject.qualified(subject.plural));
         Self::new(403, "Forbidden", message).about(subject, name)
     }
 

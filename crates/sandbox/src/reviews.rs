@@ -1,26 +1,30 @@
-//! Reviews: questions that are answered and not stored. Every authenticated user may do everything
-//! here, and the answers say so.
+//! Reviews: questions that are answered and not stored.
 
 use serde_json::{Map, Value, json};
 
-use crate::call::{Answer, Call, Target};
+use crate::access::{self, Question};
+use crate::call::{Answer, Call, Target, User};
 use crate::decode;
+use crate::document;
 use crate::plane::Plane;
-use crate::refusal::Reply;
+use crate::refusal::{Cause, Refusal, Reply};
 
 /// POST of a review.
 pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
     let mut review = decode::object(call, &target.resource.kind)?;
     crate::write::check_type(target, &mut review)?;
     let status = match target.resource.plural.as_str() {
-        "selfsubjectaccessreviews" | "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            json!({ "allowed": true })
+        "selfsubjectaccessreviews" => access_status(plane, target, &review, &call.user)?,
+        "subjectaccessreviews" | "localsubjectaccessreviews" => {
+            access_status(plane, target, &review, &asked_about(target, &review)?)?
         }
-        "selfsubjectrulesreviews" => json!({
-            "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }],
-            "nonResourceRules": [{ "verbs": ["*"], "nonResourceURLs": ["*"] }],
-            "incomplete": false,
-        }),
+        "selfsubjectrulesreviews" => {
+            let namespace = document::text(&review, "/spec/namespace");
+            if namespace.is_empty() {
+                return Err(Refusal::bad_request("no namespace on request"));
+            }
+            access::rules_review(&mut plane.store.lock(), &call.user, namespace)
+        }
         "tokenreviews" => token_status(plane, &review),
         _ => json!({ "userInfo": { "username": call.user.name, "groups": call.user.groups } }),
     };
@@ -29,6 +33,39 @@ pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
         review["metadata"] = Value::Object(Map::new());
     }
     Ok(Answer::value(201, &review))
+}
+
+/// The user and groups that a review names.
+fn asked_about(target: &Target, review: &Value) -> Reply<User> {
+    let user = User {
+        name: document::text(review, "/spec/user").to_owned(),
+        groups: review
+            .pointer("/spec/groups")
+            .and_then(Value::as_array)
+            .map(|groups| groups.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default(),
+    };
+    if user.name.is_empty() && user.groups.is_empty() {
+        let cause =
+            Cause::invalid("spec.user", &json!(""), "at least one of user or group must be specified");
+        return Err(Refusal::invalid(&target.resource.subject(), "", &[cause]));
+    }
+    Ok(user)
+}
+
+fn access_status(plane: &Plane, target: &Target, review: &Value, user: &User) -> Reply<Value> {
+    let spec = review.get("spec").unwrap_or(&Value::Null);
+    let Some(question) = Question::of_review(spec) else {
+        let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        let cause = Cause::invalid("spec.resourceAttributes", &Value::Null, why);
+        return Err(Refusal::invalid(&target.resource.subject(), "", &[cause]));
+    };
+    let decision = access::decide(&mut plane.store.lock(), user, &question);
+    let mut status = json!({ "allowed": decision.allowed });
+    if !decision.reason.is_empty() {
+        status["reason"] = json!(decision.reason);
+    }
+    Ok(status)
 }
 
 fn token_status(plane: &Plane, review: &Value) -> Value {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tower::{Layer, Service, ServiceExt};
 
+use crate::access;
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::body::Body;
 use crate::call::{Target, User};
@@ -140,24 +141,44 @@ fn set_up(plane: &Plane) -> Result<(), Error> {
             }),
         ),
     ];
-    let mut contents = plane.store.lock();
-    for (group, plural, namespace, name, mut object) in first {
-        let Some((resource, version)) = plane.registry.find(group, "v1", plural) else { continue };
-        if contents.get(&resource.table, &Key::new(namespace, name)).is_some() {
-            continue;
-        }
-        crate::document::metadata(&mut object).insert("name".into(), json!(name));
-        let target = Target {
-            resource,
-            version,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            subresource: String::new(),
-        };
-        create_object(plane, &mut contents, &target, object, &internal_options(), &mut Vec::new())
-            .map_err(|refusal| Error::Setup(refusal.to_string()))?;
+    for (group, plural, namespace, name, object) in first {
+        set_up_one(plane, (group, plural), namespace, name, object)?;
     }
-    contents.compact();
+    // Any seed will do, as long as later uids do not depend on how many roles there are.
+    plane.with_own_random(0x0072_6f6c_6573, || -> Result<(), Error> {
+        for (plural, object) in access::bootstrap::objects() {
+            let name = crate::document::name(&object).to_owned();
+            set_up_one(plane, (access::GROUP, plural), "", &name, object)?;
+        }
+        Ok(())
+    })?;
+    plane.store.lock().compact();
+    Ok(())
+}
+
+/// Creates one object, unless a kept plane has it already.
+fn set_up_one(
+    plane: &Plane,
+    (group, plural): (&str, &str),
+    namespace: &str,
+    name: &str,
+    mut object: Value,
+) -> Result<(), Error> {
+    let mut contents = plane.store.lock();
+    let Some((resource, version)) = plane.registry.find(group, "v1", plural) else { return Ok(()) };
+    if contents.get(&resource.table, &Key::new(namespace, name)).is_some() {
+        return Ok(());
+    }
+    crate::document::metadata(&mut object).insert("name".into(), json!(name));
+    let target = Target {
+        resource,
+        version,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        subresource: String::new(),
+    };
+    create_object(plane, &mut contents, &target, object, &internal_options(), &mut Vec::new())
+        .map_err(|refusal| Error::Setup(refusal.to_string()))?;
     Ok(())
 }
 
@@ -191,6 +212,14 @@ impl Sandbox {
     #[must_use]
     pub fn client(&self, label: &str, namespace: &str) -> kube::Client {
         kube::Client::new(Labelled::new(self.service(), label), namespace)
+    }
+
+    /// An in-process client that may do only what roles and bindings allow a ServiceAccount to do.
+    #[must_use]
+    pub fn client_of_service_account(&self, label: &str, namespace: &str, account: &str) -> kube::Client {
+        let user = User::service_account(namespace, account);
+        let service = ApiService::new(Arc::clone(&self.plane), user);
+        kube::Client::new(Labelled::new(service, label), namespace)
     }
 
     /// An in-process client behind a layer, for instance [`crate::Faults`].

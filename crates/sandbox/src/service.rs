@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
+use crate::access::{self, Question, impersonation};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::body::Body;
 use crate::call::{Answer, Call, Target, User};
@@ -123,41 +124,20 @@ fn authenticate(plane: &Plane, call: &mut Call) -> Reply<()> {
     Ok(())
 }
 
-/// Strangers see that the server lives and which version it is, nothing else.
-fn authorize(call: &Call, path: &RequestPath) -> Reply<()> {
-    let open = match path {
-        RequestPath::Other(parts) => {
-            matches!(parts.first().map(String::as_str), Some("version" | "healthz" | "livez" | "readyz"))
-        }
-        RequestPath::Resource(_) => false,
-    };
-    if !call.user.is_anonymous() || open {
-        return Ok(());
+/// Turns down what no role allows; then who asks may turn into somebody else.
+fn authorize(plane: &Plane, call: &mut Call, path: &RequestPath) -> Reply<()> {
+    let mut contents = plane.store.lock();
+    if let Some(user) = impersonation::acting_as(&mut contents, call)? {
+        call.user = user;
     }
-    let what = match path {
-        RequestPath::Other(parts) => format!("{} path \"/{}\"", http_verb(&call.method), parts.join("/")),
-        RequestPath::Resource(path) => format!(
-            "{} resource \"{}\" in API group \"{}\" {}",
-            verb(call, path),
-            path.plural,
-            path.group,
-            if path.namespace.is_empty() {
-                "at the cluster scope".to_owned()
-            } else {
-                format!("in the namespace \"{}\"", path.namespace)
-            }
-        ),
-    };
-    Err(Refusal::new(403, "Forbidden", format!("forbidden: User \"{}\" cannot {what}", call.user.name)))
-}
-
-fn http_verb(method: &Method) -> String {
-    method.as_str().to_lowercase()
+    let question = Question::of(call, path);
+    let decision = access::decide(&mut contents, &call.user, &question);
+    if decision.allowed { Ok(()) } else { Err(question.refuse(&call.user, &decision.reason)) }
 }
 
 async fn route(plane: &Arc<Plane>, call: &mut Call, path: &RequestPath) -> Reply<Answer> {
     authenticate(plane, call)?;
-    authorize(call, path)?;
+    authorize(plane, call, path)?;
     match path {
         RequestPath::Other(parts) => {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

@@ -98,12 +98,5 @@ pub(crate) fn user_of(plane: &Plane, token: &str) -> Option<User> {
     if document::uid(&account) != document::text(&claims, "/kubernetes.io/serviceaccount/uid") {
         return None;
     }
-    Some(User {
-        name: format!("system:serviceaccount:{namespace}:{name}"),
-        groups: vec![
-            "system:serviceaccounts".into(),
-            format!("system:serviceaccounts:{namespace}"),
-            "system:authenticated".into(),
-        ],
-    })
+    Some(User::service_account(namespace, name))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::access::escalation;
 use crate::admission;
 use crate::call::{Answer, Call, FieldValidation, Target, WriteOptions};
 use crate::convert;
@@ -123,6 +124,7 @@ pub(crate) fn create_object(
         let name = document::name(&object).to_owned();
         return Err(Refusal::invalid(&target.resource.subject(), &name, &causes));
     }
+    escalation::check(contents, options.user.as_ref(), target, &object, None)?;
     let key = Key::new(document::namespace(&object), document::name(&object));
     if contents.get(&target.resource.table, &key).is_some() {
         let refusal = Refusal::already_exists(&target.resource.subject(), key.name());
@@ -393,6 +395,7 @@ pub(crate) fn replace_object(
     if !causes.is_empty() {
         return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
     }
+    escalation::check(contents, options.user.as_ref(), target, &object, Some(old))?;
     Ok(finish_update(plane, contents, target, current, old, object, options))
 }
 
@@ -482,5 +485,6 @@ pub(crate) fn internal_options() -> WriteOptions {
         field_manager: "kube-apiserver".into(),
         force: false,
         applied: None,
+        user: None,
     }
 }

@@ -71,6 +71,13 @@ async fn the_kubeconfig_is_the_administrators_and_strangers_see_only_health() {
     let token = issued.body["status"]["token"].as_str().unwrap().to_owned();
     let mut robot = stranger.clone();
     robot.auth_info.token = Some(token.into());
+    assert_eq!(status(robot.clone(), "/api/v1/pods").await, 403, "nobody has bound it to a role yet");
+    let binding = json!({
+        "metadata": { "name": "robot" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": "default", "name": "robot" }],
+    });
+    post(&sandbox, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding).await;
     assert_eq!(status(robot.clone(), "/api/v1/pods").await, 200);
     delete(&sandbox, "/api/v1/namespaces/default/serviceaccounts/robot").await;
     assert_eq!(status(robot, "/api/v1/pods").await, 401, "a token does not outlive its account");
