@@ -2,6 +2,7 @@
 
 mod check;
 mod r#gen;
+mod real;
 mod run;
 
 use std::process::ExitCode;
@@ -12,6 +13,11 @@ Usage: cargo xtask <command>
 Commands:
   demo [ARGS]     the main job on this machine: a canary and a blue-green release with real traffic
   test [ARGS]     all tests that need nothing but this repository and package registries
+  test --real [WORD …]
+                  every release story on a real Kubernetes control plane (needs Go; built once, about 5 minutes);
+                  with words only the stories whose names contain one of them; --long: the longest ones too
+  real up|down|kubeconfig [NAME]
+                  a real control plane on this machine, with model nodes and our controller
   check           format, lints, licences, generated files, documentation, each crate alone
   gen [--check]   write generated files (CRDs); with --check only say whether they are fresh
   bench [ARGS]    measure the controller; prints a table and writes JSON
@@ -24,7 +30,9 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let outcome = match command.as_str() {
         "demo" => run::demo(&rest),
+        "test" if rest.first().is_some_and(|word| word == "--real") => return real::test(&rest[1..]),
         "test" => run::test(&rest),
+        "real" => return real::plane(&rest),
         "check" => check::all(),
         "gen" => r#gen::run(&rest),
         "bench" => run::bench(&rest),

@@ -46,8 +46,13 @@ fn with_rest<'a>(args: &[&'a str], rest: &'a [String]) -> Vec<&'a str> {
 /// `cargo xtask demo`.
 pub(crate) fn demo(rest: &[String]) -> Result<()> {
     cargo(&["build", "--package", "glidepath-controller", "--package", "glidepath-cli", "--bins"])?;
+    command(Command::new(built("glidepath")).arg("demo").args(rest))
+}
+
+/// Where cargo leaves a program of a debug build.
+pub(crate) fn built(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    command(Command::new(target.join("debug/glidepath")).arg("demo").args(rest))
+    target.join("debug").join(name)
 }
 
 /// `cargo xtask test`.

@@ -30,6 +30,11 @@ pub trait Plane {
     /// Lets time pass, virtual or real.
     async fn pass(&self, time: Duration);
 
+    /// How often a story looks while it waits.
+    fn glance(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+
     /// How long a story waits for anything before it gives up, in the plane's time.
     fn patience(&self) -> Duration {
         Duration::from_secs(600)

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use kube::Client;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
 
 use crate::metric_host::{Script, serve};
 use crate::plane::Plane;
@@ -33,6 +35,17 @@ impl RealPlane {
         let script = Script::default();
         let host = serve(script.clone()).await?;
         Ok(Self { client: Client::try_from(config)?, kubeconfig: path, plugin, script, host })
+    }
+
+    /// Takes a namespace away, without waiting for it to be gone.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn forget(&self, namespace: &str) -> Result<()> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace"));
+        let namespaces = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+        namespaces.delete(namespace, &DeleteParams::background()).await?;
+        Ok(())
     }
 }
 
@@ -70,6 +83,6 @@ impl Plane for RealPlane {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(90)
+        Duration::from_secs(300)
     }
 }

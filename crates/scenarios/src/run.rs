@@ -12,12 +12,13 @@ use kube::api::{
 };
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::plane::Plane;
 use crate::story::{Beat, Expectation, Story, Target};
 
-/// How often it looks.
-const GLANCE: Duration = Duration::from_millis(250);
+/// How soon a watch that could not be opened is tried again.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// Tells `story` in `namespace`, which is created for it.
 ///
@@ -60,7 +61,7 @@ impl Stage<'_> {
             let mut from = from;
             loop {
                 let Ok(stream) = api.watch(&WatchParams::default(), &from).await else {
-                    tokio::time::sleep(GLANCE).await;
+                    tokio::time::sleep(RETRY).await;
                     continue;
                 };
                 let mut stream = stream.boxed();
@@ -84,10 +85,15 @@ impl Stage<'_> {
     }
 
     async fn play(&self, story: &Story) -> Result<()> {
+        // What exists from the beginning may ask for metrics at once, so the first answers are there before it.
+        let begins = story.beats.iter().take_while(|beat| matches!(beat, Beat::Metric { .. })).count();
+        for beat in &story.beats[..begins] {
+            self.act(beat).await?;
+        }
         for object in &story.given {
             self.create(object).await?;
         }
-        for (index, beat) in story.beats.iter().enumerate() {
+        for (index, beat) in story.beats.iter().enumerate().skip(begins) {
             self.act(beat)
                 .await
                 .with_context(|| format!("beat {} of {}: {beat:?}", index + 1, story.beats.len()))?;
@@ -137,14 +143,15 @@ impl Stage<'_> {
             }
             Beat::Now(expectation) => self.holds(expectation).await?.map_err(|found| anyhow!(found)),
             Beat::Stays(expectation, time) => {
-                let mut left = *time;
-                while !left.is_zero() {
+                let end = Instant::now() + *time;
+                loop {
                     self.holds(expectation).await?.map_err(|found| anyhow!("no longer: {found}"))?;
-                    let glance = GLANCE.min(left);
-                    self.plane.pass(glance).await;
-                    left -= glance;
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Ok(());
+                    }
+                    self.plane.pass(self.plane.glance().min(left)).await;
                 }
-                Ok(())
             }
         }
     }
@@ -169,19 +176,16 @@ impl Stage<'_> {
     }
 
     async fn until(&self, expectation: &Expectation) -> Result<()> {
-        let mut waited = Duration::ZERO;
+        let begin = Instant::now();
         loop {
             match self.holds(expectation).await? {
                 Ok(()) => return Ok(()),
-                Err(found) if waited >= self.plane.patience() => {
+                Err(found) if begin.elapsed() >= self.plane.patience() => {
                     let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     let last: Vec<_> = events.iter().rev().take(12).rev().collect();
-                    bail!("still not after {waited:?}: {found}\nlast events: {last:#?}");
+                    bail!("still not after {:?}: {found}\nlast events: {last:#?}", begin.elapsed());
                 }
-                Err(_) => {
-                    self.plane.pass(GLANCE).await;
-                    waited += GLANCE;
-                }
+                Err(_) => self.plane.pass(self.plane.glance()).await,
             }
         }
     }
@@ -326,7 +330,7 @@ impl Stage<'_> {
     /// Waits until the Rollout's events are these; a recorder may be slow, but not say more or other things.
     async fn await_events(&self, rollout: &str, reasons: &[&str]) -> Result<()> {
         let about = format!("Rollout/{rollout}");
-        let mut waited = Duration::ZERO;
+        let begin = Instant::now();
         loop {
             let told: Vec<(String, String)> = {
                 let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
@@ -336,7 +340,7 @@ impl Stage<'_> {
             if told.iter().map(|(reason, _)| reason.as_str()).eq(reasons.iter().copied()) {
                 return Ok(());
             }
-            if told.len() >= reasons.len() || waited >= self.plane.patience() {
+            if told.len() >= reasons.len() || begin.elapsed() >= self.plane.patience() {
                 let long: Vec<String> =
                     told.iter().map(|(reason, message)| format!("{reason}: {message}")).collect();
                 bail!(
@@ -345,8 +349,7 @@ impl Stage<'_> {
                     reasons.join("\n  ")
                 );
             }
-            self.plane.pass(GLANCE).await;
-            waited += GLANCE;
+            self.plane.pass(self.plane.glance()).await;
         }
     }
 }

@@ -116,6 +116,16 @@ impl Story {
         Self { name, rows, ..Self::default() }
     }
 
+    /// How long the story lasts at least: everything it lets pass.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        let passes = |beat: &Beat| match beat {
+            Beat::Pass(time) | Beat::Stays(_, time) => *time,
+            _ => Duration::ZERO,
+        };
+        self.beats.iter().map(passes).sum()
+    }
+
     /// Adds objects that exist at the beginning.
     #[must_use]
     pub fn given(mut self, objects: impl IntoIterator<Item = Value>) -> Self {

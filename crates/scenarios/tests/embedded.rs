@@ -239,6 +239,11 @@ mod analysis {
     }
 
     #[test]
+    fn five_minutes_of_measurements_take_five_minutes() {
+        tell_in_virtual_time(&stories::analysis::five_minutes_of_measurements_take_five_minutes());
+    }
+
+    #[test]
     fn an_initial_delay_is_waited_for() {
         tell_in_virtual_time(&stories::analysis::an_initial_delay_is_waited_for());
     }

@@ -1,53 +1,94 @@
 //! Tells the stories on a control plane given by kubeconfig, against whatever controller is at work there.
 
+use std::cmp::Reverse;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use glidepath_scenarios::real::RealPlane;
+use glidepath_scenarios::story::Story;
 use glidepath_scenarios::{run, stories};
+use tokio::time::Instant;
+
+const USAGE: &str = "Usage: glidepath-tell KUBECONFIG PLUGIN [--long] [WORD IN A STORY'S NAME …]";
+/// How many stories are told at once: enough that the long ones cover the rest, few enough that a story waits for
+/// its own pods and not for everybody's.
+const AT_ONCE: usize = 16;
+/// Stories that let more time pass than this are told only when asked for; virtual time tells them every time.
+const LONG: Duration = Duration::from_secs(15 * 60);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let mut out = std::io::stdout();
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let long = args.iter().any(|arg| arg == "--long");
+    args.retain(|arg| arg != "--long");
     let [kubeconfig, plugin, wanted @ ..] = args.as_slice() else {
-        let _ = writeln!(out, "Usage: glidepath-tell KUBECONFIG PLUGIN [WORD IN A STORY'S NAME …]");
+        print(USAGE);
         return ExitCode::from(2);
     };
     // One TLS provider for the whole program; a second call would only say that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let plane = match RealPlane::connect(Path::new(kubeconfig), Path::new(plugin)).await {
-        Ok(plane) => plane,
+    match RealPlane::connect(Path::new(kubeconfig), Path::new(plugin)).await {
+        Ok(plane) => tell(&plane, choose(wanted, long)).await,
         Err(error) => {
-            let _ = writeln!(out, "error: {error:#}");
-            return ExitCode::FAILURE;
+            print(&format!("error: {error:#}"));
+            ExitCode::FAILURE
         }
-    };
-    let told: Vec<_> = stories::all()
-        .into_iter()
-        .filter(|story| wanted.is_empty() || wanted.iter().any(|word| story.name.contains(word.as_str())))
-        .collect();
-    let mut ends: futures::stream::FuturesUnordered<_> = told
-        .iter()
-        .enumerate()
-        .map(|(index, story)| {
+    }
+}
+
+/// The stories whose names contain one of the words, the longest first.
+fn choose(wanted: &[String], long: bool) -> Vec<Story> {
+    let mut stories = stories::all();
+    stories.retain(|story| wanted.is_empty() || wanted.iter().any(|word| story.name.contains(word.as_str())));
+    stories.retain(|story| {
+        let told = long || story.lasts() <= LONG;
+        if !told {
+            print(&format!(
+                "skip  {} (lasts {} minutes; told with --long)",
+                story.name,
+                story.lasts().as_secs() / 60
+            ));
+        }
+        told
+    });
+    stories.sort_by_key(|story| Reverse(story.lasts()));
+    stories
+}
+
+async fn tell(plane: &RealPlane, stories: Vec<Story>) -> ExitCode {
+    let begin = Instant::now();
+    let mut ends = futures::stream::iter(stories.iter().enumerate())
+        .map(|(index, story)| async move {
             let namespace = format!("story-{}-{index}", std::process::id());
-            let plane = &plane;
-            async move { (story.name, run::tell(story, plane, &namespace).await) }
+            let begin = Instant::now();
+            let mut end = run::tell(story, plane, &namespace).await;
+            // What a failed story leaves stays to be looked at.
+            if end.is_ok() {
+                end = plane.forget(&namespace).await;
+            }
+            (story.name, begin, end, namespace)
         })
-        .collect();
+        .buffer_unordered(AT_ONCE);
     let mut failed = 0;
-    while let Some((name, end)) = ends.next().await {
+    while let Some((name, begin, end, namespace)) = ends.next().await {
+        let seconds = begin.elapsed().as_secs();
         match end {
-            Ok(()) => drop(writeln!(out, "ok    {name}")),
+            Ok(()) => print(&format!("ok    {name} ({seconds} s)")),
             Err(error) => {
                 failed += 1;
-                drop(writeln!(out, "FAIL  {name}\n      {error:#}"));
+                print(&format!("FAIL  {name} ({seconds} s, namespace {namespace})\n      {error:#}"));
             }
         }
     }
-    let _ = writeln!(out, "{} passed, {failed} failed", told.len() - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let passed = stories.len() - failed;
+    print(&format!("{passed} passed, {failed} failed in {} s", begin.elapsed().as_secs()));
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print(line: &str) {
+    // A closed pipe is the reader's choice.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -206,6 +206,23 @@ pub fn an_hour_of_measurements_takes_an_hour() -> Story {
         .until(all([healthy("web"), pods("web:2", 5)]))
 }
 
+/// A-031, A-163: the same in five minutes, which a plane in real time can wait for.
+#[must_use]
+pub fn five_minutes_of_measurements_take_five_minutes() -> Story {
+    Story::named("five minutes of measurements take five minutes", &["A-031", "A-033", "A-163", "A-207"])
+        .metric("/health", &[(200, r#"{"value": 1}"#)])
+        .given([
+            analysis_template("health", "/health", "result == 1", &json!({"interval": "30s", "count": 11})),
+            gated(json!([{"setWeight": 20}, gate()])),
+        ])
+        .until(healthy("web"))
+        .patch(web(), image("web:2"))
+        .until(contains("Rollout", "web", json!({"status": {"currentStepIndex": 1}})))
+        .pass(4 * 60 + 50)
+        .now(contains("Rollout", "web", json!({"status": {"currentStepIndex": 1, "phase": "Progressing"}})))
+        .until(all([healthy("web"), pods("web:2", 5)]))
+}
+
 /// A-032, A-164: an initial delay is waited for.
 #[must_use]
 pub fn an_initial_delay_is_waited_for() -> Story {

@@ -90,6 +90,7 @@ pub fn all() -> Vec<Story> {
         analysis::a_background_failure_pulls_back_from_a_pause(),
         analysis::arguments_reach_the_metric(),
         analysis::an_hour_of_measurements_takes_an_hour(),
+        analysis::five_minutes_of_measurements_take_five_minutes(),
         analysis::an_initial_delay_is_waited_for(),
         analysis::a_run_of_its_own_is_judged(),
         faults::a_missing_service_is_named_and_its_creation_goes_on(),

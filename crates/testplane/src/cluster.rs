@@ -1,0 +1,156 @@
+//! What is done to a plane through its API before anybody uses it: our definitions, the permissions we ship, and a
+//! token of the account that has them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use glidepath_gocompat::yaml;
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+/// Namespace and name of the account our controller works as, as `deploy/rbac` names them.
+pub(crate) const ACCOUNT: (&str, &str) = ("argo-rollouts", "argo-rollouts");
+
+/// The permissions that we ship, in the order in which they can be applied.
+const PERMISSIONS: [&str; 4] = [
+    include_str!("../../../deploy/rbac/service-account.yaml"),
+    include_str!("../../../deploy/rbac/controller-role.yaml"),
+    include_str!("../../../deploy/rbac/aggregate-roles.yaml"),
+    include_str!("../../../deploy/rbac/controller-binding.yaml"),
+];
+
+/// How long a plane may take to come up.
+const PATIENCE: Duration = Duration::from_secs(120);
+const GLANCE: Duration = Duration::from_millis(100);
+/// How long a controller's token is good for: as long as the plane's certificates are likely to be wanted.
+const TOKEN_SECONDS: u32 = 30 * 24 * 3600;
+
+/// A client with the rights of a kubeconfig.
+pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
+    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// Looks until something is so; `still_possible` ends the wait early when it no longer can be.
+pub(crate) async fn wait_until<F: Future<Output = bool>>(
+    what: &str,
+    is_so: impl Fn() -> F,
+    still_possible: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        still_possible().with_context(|| format!("wait until {what}"))?;
+        if Instant::now() > deadline {
+            bail!("not within {} s: {what}", PATIENCE.as_secs());
+        }
+        sleep(GLANCE).await;
+    }
+    Ok(())
+}
+
+/// Whether the API server says that it is ready.
+pub(crate) async fn is_ready(client: &Client) -> bool {
+    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
+    client.request_text(request).await.is_ok_and(|text| text == "ok")
+}
+
+/// Installs the definitions of our kinds and of the traffic kinds that stories use.
+pub(crate) async fn apply_definitions(client: &Client) -> Result<()> {
+    let mut definitions = glidepath_api::crd::all();
+    definitions.extend(glidepath_dataplane::crds());
+    definitions.extend(glidepath_scenarios::manifests::istio_definitions());
+    for definition in &definitions {
+        apply(client, definition).await?;
+    }
+    let names: Vec<&str> =
+        definitions.iter().filter_map(|definition| definition["metadata"]["name"].as_str()).collect();
+    wait_until("the definitions are established", async || are_established(client, &names).await, || Ok(()))
+        .await
+}
+
+async fn are_established(client: &Client, names: &[&str]) -> bool {
+    let api = api(client, "apiextensions.k8s.io", "v1", "CustomResourceDefinition", None);
+    let Ok(found) = api.list(&ListParams::default()).await else { return false };
+    let established = |name: &str| {
+        found.items.iter().any(|definition| {
+            let conditions = definition.data.pointer("/status/conditions").and_then(Value::as_array);
+            definition.metadata.name.as_deref() == Some(name)
+                && conditions.is_some_and(|all| {
+                    all.iter()
+                        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+                })
+        })
+    };
+    names.iter().all(|name| established(name))
+}
+
+/// Applies the permissions in `deploy/rbac`, in the namespace they are meant for.
+pub(crate) async fn apply_permissions(client: &Client) -> Result<()> {
+    apply(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ACCOUNT.0}})).await?;
+    for file in PERMISSIONS {
+        for object in yaml::parse_documents(file)? {
+            apply(client, &object).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A token of the controller's account.
+pub(crate) async fn fetch_token(client: &Client) -> Result<String> {
+    let accounts = api(client, "", "v1", "ServiceAccount", Some(ACCOUNT.0));
+    let body = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_SECONDS},
+    });
+    let answer: Value = accounts
+        .create_subresource("token", ACCOUNT.1, &PostParams::default(), &body)
+        .await
+        .context("ask for a token of the controller's account")?;
+    let token = answer["status"]["token"].as_str().context("the answer holds no token")?;
+    Ok(token.to_owned())
+}
+
+/// How many nodes are ready.
+pub(crate) async fn count_ready_nodes(client: &Client) -> usize {
+    let Ok(nodes) = api(client, "", "v1", "Node", None).list(&ListParams::default()).await else { return 0 };
+    let is_ready = |node: &&DynamicObject| {
+        let conditions = node.data.pointer("/status/conditions").and_then(Value::as_array);
+        conditions.is_some_and(|all| {
+            all.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        })
+    };
+    nodes.items.iter().filter(is_ready).count()
+}
+
+async fn apply(client: &Client, object: &Value) -> Result<()> {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str);
+    let kind = text("/kind").context("an object without kind")?;
+    let name = text("/metadata/name").context("an object without name")?;
+    let (group, version) = match text("/apiVersion").unwrap_or_default().split_once('/') {
+        Some((group, version)) => (group, version),
+        None => ("", text("/apiVersion").unwrap_or_default()),
+    };
+    let api = api(client, group, version, kind, text("/metadata/namespace"));
+    let params = PatchParams::apply("glidepath-testplane").force();
+    api.patch(name, &params, &Patch::Apply(object)).await.with_context(|| format!("apply {kind} {name}"))?;
+    Ok(())
+}
+
+fn api(
+    client: &Client,
+    group: &str,
+    version: &str,
+    kind: &str,
+    namespace: Option<&str>,
+) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}

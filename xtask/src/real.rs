@@ -1,0 +1,65 @@
+//! Commands about a real control plane. The work is done by `glidepath-plane`; its exit status is passed on, because
+//! 2 means that Go is missing.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::run::{built, cargo, complain, root};
+
+/// `cargo xtask real up|down|kubeconfig [NAME]`.
+pub(crate) fn plane(rest: &[String]) -> ExitCode {
+    finish(build().and_then(|()| run(Command::new(built("glidepath-plane")).args(rest))))
+}
+
+/// `cargo xtask test --real [WORD …]`.
+pub(crate) fn test(words: &[String]) -> ExitCode {
+    finish(build().and_then(|()| {
+        let mut stories = with_plane(&[]);
+        stories
+            .arg(built("glidepath-tell"))
+            .arg("{kubeconfig}")
+            .arg(built("kubectl-argo-rollouts"))
+            .args(words);
+        let told = run(&mut stories)?;
+        if told != 0 || words.iter().any(|word| !word.starts_with("--")) {
+            return Ok(told);
+        }
+        let mut kubelets = with_plane(&["--no-controller"]);
+        kubelets.arg(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        kubelets.args(["test", "--package", "glidepath-workloads", "--test", "real"]);
+        run(&mut kubelets)
+    }))
+}
+
+fn build() -> Result<()> {
+    let packages = ["testplane", "controller", "cli", "scenarios"].map(|name| format!("glidepath-{name}"));
+    let mut args = vec!["build", "--quiet", "--bins"];
+    args.extend(packages.iter().flat_map(|package| ["--package", package.as_str()]));
+    cargo(&args)
+}
+
+/// A command that runs what is added to it while a plane of its own is up.
+fn with_plane(options: &[&str]) -> Command {
+    let mut command = Command::new(built("glidepath-plane"));
+    command.arg("with").args(options).arg("--");
+    command
+}
+
+/// Runs a command in the workspace root; its exit status.
+fn run(command: &mut Command) -> Result<u8> {
+    let line = format!("{command:?}").replace('"', "");
+    let status = command.current_dir(root()).status().with_context(|| format!("could not start {line}"))?;
+    // One that was killed by a signal has no exit status.
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+fn finish(outcome: Result<u8>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&format!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
