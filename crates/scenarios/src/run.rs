@@ -66,7 +66,16 @@ impl Stage<'_> {
                 };
                 let mut stream = stream.boxed();
                 while let Ok(Some(event)) = stream.try_next().await {
-                    let (WatchEvent::Added(object) | WatchEvent::Modified(object)) = event else { continue };
+                    let object = match event {
+                        WatchEvent::Added(object) | WatchEvent::Modified(object) => object,
+                        // A server forgets old versions; a quiet story must not ask for one of them later.
+                        WatchEvent::Bookmark(bookmark) => {
+                            from = bookmark.metadata.resource_version;
+                            continue;
+                        }
+                        WatchEvent::Deleted(_) => continue,
+                        WatchEvent::Error(_) => break,
+                    };
                     if let Some(version) = &object.metadata.resource_version {
                         from.clone_from(version);
                     }
@@ -80,6 +89,7 @@ impl Stage<'_> {
                         text("/message"),
                     ));
                 }
+                tokio::time::sleep(RETRY).await;
             }
         }))
     }
