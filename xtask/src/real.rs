@@ -27,16 +27,15 @@ pub(crate) fn test(words: &[String]) -> ExitCode {
         }
         let mut kubelets = with_plane(&["--no-controller"]);
         kubelets.arg(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        kubelets.args(["test", "--package", "glidepath-workloads", "--test", "real"]);
+        kubelets.args(["test", "--workspace", "--test", "real"]);
         run(&mut kubelets)
     }))
 }
 
+/// Builds every program. The whole workspace at once, here and below, so that dependencies are built with the same
+/// features as for the other tests, once.
 fn build() -> Result<()> {
-    let packages = ["testplane", "controller", "cli", "scenarios"].map(|name| format!("glidepath-{name}"));
-    let mut args = vec!["build", "--quiet", "--bins"];
-    args.extend(packages.iter().flat_map(|package| ["--package", package.as_str()]));
-    cargo(&args)
+    cargo(&["build", "--quiet", "--workspace", "--bins"])
 }
 
 /// A command that runs what is added to it while a plane of its own is up.
