@@ -115,8 +115,14 @@ impl Applier<'_> {
                 existing,
                 at: self.gatherer.clock.now(),
             });
-            // The old workload is nothing the release depends on.
-            if !matches!(action, Action::ScaleDeployment { .. }) {
+            // The old workload is nothing the release depends on, and a pod that a disruption budget protects
+            // is skipped.
+            let goes_on = match action {
+                Action::ScaleDeployment { .. } => true,
+                Action::EvictPod { .. } => code == 429,
+                _ => false,
+            };
+            if !goes_on {
                 break;
             }
         }
@@ -272,8 +278,7 @@ impl Applier<'_> {
             "deleteOptions": {"preconditions": {"uid": uid}},
         });
         match self.server.create(&path, &eviction).await {
-            // 429: a disruption budget forbids it for now; the pod is skipped.
-            Ok(_) | Err(RequestError::Refused { code: 404 | 409 | 429, .. }) => Ok(()),
+            Ok(_) | Err(RequestError::Refused { code: 404 | 409, .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use glidepath_api::names::MANAGED_BY;
 use glidepath_api::{Experiment, Rollout, Service};
 use tokio::sync::Notify;
 
@@ -192,12 +193,12 @@ impl Dispatcher {
         }
     }
 
-    /// A workload changed that Rollouts may refer to. Its status is its own affair; another object of the same name
-    /// is a change whatever its generation says.
+    /// A workload changed that Rollouts may refer to. Its status is its own affair, and that it is gone hurts nobody
+    /// until a template is needed again; another object of the same name is a change whatever its generation says.
     fn workload_change(&self, change: &Change) {
-        let same = matches!((&change.before, &change.after),
-            (Some(before), Some(after)) if before.generation == after.generation && before.uid == after.uid);
-        if !same {
+        let Some(after) = &change.after else { return };
+        let same = |before: &Stored| before.generation == after.generation && before.uid == after.uid;
+        if !change.before.as_ref().is_some_and(same) {
             self.wake_sources(change.kind, &change.key);
         }
     }
@@ -212,10 +213,8 @@ impl Dispatcher {
         self.wake_sources(Kind::Service, &change.key);
         self.wake_owners(change, COALESCE);
         let Some(after) = &change.after else { return };
-        let reference = Reference { kind: Kind::Service, key: change.key.clone() };
-        let is_claimed = !self.references.sources(&reference).is_empty();
         // Before the Rollouts are known nothing can be said; the shell looks again once they are.
-        if !is_claimed && self.caches.is_synced(Kind::Rollout) && selects_by_hash(after) {
+        if self.caches.is_synced(Kind::Rollout) && self.is_stray(&change.key, after) {
             self.queue.add_after(
                 &WorkKey { controller: Controller::Services, object: change.key.clone() },
                 COALESCE,
@@ -227,21 +226,27 @@ impl Dispatcher {
     pub(crate) fn review_services(&self) {
         let mut found = Vec::new();
         self.caches.each(Kind::Service, |key, stored| {
-            if selects_by_hash(stored) {
+            if self.is_stray(key, stored) {
                 found.push(key.clone());
             }
         });
         for object in found {
-            let reference = Reference { kind: Kind::Service, key: object.clone() };
-            if self.references.sources(&reference).is_empty() {
-                self.queue.add_after(&WorkKey { controller: Controller::Services, object }, COALESCE);
-            }
+            self.queue.add_after(&WorkKey { controller: Controller::Services, object }, COALESCE);
         }
     }
-}
 
-fn selects_by_hash(stored: &Stored) -> bool {
-    stored.decode::<Service>().is_ok_and(|service| !service.selected_hash().is_empty())
+    fn is_stray(&self, key: &ObjectKey, stored: &Stored) -> bool {
+        stored.decode::<Service>().is_ok_and(|service| {
+            !service.selected_hash().is_empty()
+                && !self.names_service(key, service.metadata.annotation(MANAGED_BY))
+        })
+    }
+
+    /// Whether the Rollout that is said to manage a Service names it; without such a word, whether any does.
+    pub(crate) fn names_service(&self, key: &ObjectKey, manager: Option<&str>) -> bool {
+        let sources = self.references.sources(&Reference { kind: Kind::Service, key: key.clone() });
+        sources.iter().any(|source| manager.is_none_or(|manager| *source.object.name == *manager))
+    }
 }
 
 /// Whether a person (or another controller) changed what they steer with: spec, abort, promotion, pauses.

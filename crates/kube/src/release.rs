@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::gather::GatherError;
 use crate::object::ObjectKey;
 use crate::queue::{Controller, Outcome, WorkKey};
-use crate::references::{Reference, service_names};
+use crate::references::service_names;
 use crate::resource::Kind;
 use crate::shell::Shell;
 
@@ -16,13 +16,12 @@ impl Shell {
     pub(crate) async fn release_service(&self, key: &ObjectKey) -> Result<Outcome, GatherError> {
         let Some(stored) = self.caches.get(Kind::Service, key) else { return Ok(Outcome::Settled(None)) };
         let Ok(service) = stored.decode::<Service>() else { return Ok(Outcome::Settled(None)) };
-        let reference = Reference { kind: Kind::Service, key: key.clone() };
-        if service.selected_hash().is_empty() || !self.dispatcher.references.sources(&reference).is_empty() {
-            return Ok(Outcome::Settled(None));
-        }
         let Some(manager) = service.metadata.annotation(names::MANAGED_BY) else {
             return Ok(Outcome::Settled(None));
         };
+        if service.selected_hash().is_empty() || self.dispatcher.names_service(key, Some(manager)) {
+            return Ok(Outcome::Settled(None));
+        }
         let rollout_key = ObjectKey { namespace: key.namespace.clone(), name: manager.into() };
         if let Some(stored) = self.gatherer.fetch(Kind::Rollout, &rollout_key).await?
             && stored.decode::<Rollout>().is_ok_and(|rollout| service_names(&rollout).contains(&*key.name))

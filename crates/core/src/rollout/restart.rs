@@ -6,6 +6,7 @@ use super::pass::Pass;
 use super::replica_sets::{self, asked};
 use super::spec::SpecView;
 use crate::plan::{Action, BlockerOwner};
+use crate::snapshot::Failure;
 
 /// Seconds until a restart that is not complete is looked at again.
 const RETRY_SECONDS: i64 = 30;
@@ -49,6 +50,9 @@ impl<'a> Pass<'a> {
             if room <= 0 {
                 break;
             }
+            if self.was_refused(pod) {
+                continue;
+            }
             room -= 1;
             evicted += 1;
             let (name, uid) = (pod.metadata.name.clone(), pod.metadata.uid.clone());
@@ -57,10 +61,11 @@ impl<'a> Pass<'a> {
         if evicted > 0 {
             self.out.must_observe = true;
         }
-        if old.len() == evicted {
+        // A pod counts as restarted once it is gone: an eviction may be refused, and takes its time.
+        if old.is_empty() {
             self.status.restarted_at = Some(at);
         } else {
-            let left = old.len() - evicted;
+            let left = old.len();
             self.wake_in(RETRY_SECONDS);
             self.block(
                 "pods-restarting",
@@ -70,6 +75,13 @@ impl<'a> Pass<'a> {
             );
         }
         evicted > 0
+    }
+
+    /// Whether a disruption budget has just forbidden to evict the pod; it is tried again later.
+    fn was_refused(&self, pod: &Pod) -> bool {
+        let is_refusal =
+            |failure: &Failure| failure.verb == "evictPod" && failure.object == pod.metadata.name;
+        self.snap.failures.iter().any(is_refusal)
     }
 
     /// The Rollout's pods: those of stable first, then of the new set, then the rest, oldest set first (R-561, B-19).

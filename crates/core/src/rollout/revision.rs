@@ -52,7 +52,10 @@ impl Pass<'_> {
     fn new_replica_set(&self, name: &str, revision: i64) -> Value {
         let hash = &self.identity.pod_hash;
         let template = pod_template::for_new_set(self.ro, hash, self.sets.stable.is_some());
-        let labels = template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+        // The set's own labels are those of the user's template: metadata of roles is for pods.
+        let mut labels =
+            self.ro.spec.template.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
+        labels[names::POD_TEMPLATE_HASH] = json!(hash);
         let mut selector: LabelSelector = self.ro.spec.selector.clone().unwrap_or_default();
         selector.match_labels.insert(names::POD_TEMPLATE_HASH.to_owned(), hash.clone());
         let mut annotations = copied_annotations(self.ro);

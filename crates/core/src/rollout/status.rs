@@ -76,6 +76,10 @@ impl Pass<'_> {
         let (phase, message) = phase(self.ro, &status);
         status.phase = Some(phase);
         status.message = message;
+        if conditions::find(&status, kinds::INVALID_SPEC).is_none() {
+            // A retry shows in the conditions alone; an invalid spec stops the clock of nothing.
+            super::duration::track(self, &mut status);
+        }
         self.out.status = Some(status);
     }
 
@@ -109,9 +113,20 @@ impl Pass<'_> {
     }
 }
 
-/// The status as JSON.
+/// The status as JSON. Once an update has been recorded both strategies have their object, empty or not, as clients
+/// of the reference find it; before that, neither.
 fn to_json(status: &RolloutStatus) -> Value {
-    serde_json::to_value(status).unwrap_or_default()
+    let mut json = serde_json::to_value(status).unwrap_or_default();
+    let Some(fields) = json.as_object_mut() else { return json };
+    for strategy in ["blueGreen", "canary"] {
+        let is_empty = fields.get(strategy).is_none_or(|part| *part == json!({}));
+        if is_empty && status.current_pod_hash.is_empty() {
+            fields.remove(strategy);
+        } else if is_empty {
+            fields.insert(strategy.to_owned(), json!({}));
+        }
+    }
+    json
 }
 
 /// The smallest merge patch from one status to another; `None` when they are equal.

@@ -184,6 +184,8 @@ pub fn a_workload_that_cannot_be_used_is_refused() -> Story {
         .patch(web(), json!({"spec": {"workloadRef": {"kind": "Deployment"}}}))
         .until(healthy("web"))
         .beat(Beat::Delete(object("Deployment", "shop")))
+        .stays(healthy("web"), 30)
+        .patch(web(), json!({"spec": {"minReadySeconds": 1}}))
         .until(degraded(
             "web",
             "InvalidSpec: The Rollout \"web\" is invalid: deployments.apps \"",

@@ -148,3 +148,17 @@ fn a_canary_of_eight_steps_takes_few_writes() {
     assert_eq!(world.writes.get("patchStatus"), Some(&9), "{:?}", world.writes);
     assert_eq!(world.events.len(), 26, "{:?}", world.events);
 }
+
+#[test]
+fn both_strategies_have_their_part_of_the_status_as_clients_know_it_r310() {
+    let mut world = World::new(canary(1, json!({})), &[], 0);
+    let plan = crate::rollout::decide(&world.snapshot);
+    let status = plan.actions().find_map(|action| match action {
+        crate::plan::Action::PatchStatus { patch } => Some(patch["status"].clone()),
+        _ => None,
+    });
+    let status = status.unwrap();
+    assert_eq!((&status["blueGreen"], &status["canary"]), (&json!({}), &json!({})));
+    world.run_for(10);
+    assert!(!world.step(), "and they are written once");
+}

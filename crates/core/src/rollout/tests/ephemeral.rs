@@ -33,6 +33,8 @@ fn updating() -> World {
     assert_eq!(of_set(&world, "web:1"), carries("stable"), "R-251: there is no stable set yet");
     world.set_image("web:2");
     world.run_for(5);
+    let own = world.snapshot.replica_sets.iter().all(|set| set.metadata.label("role").is_none());
+    assert!(own, "R-251: the metadata is for pods, not for the sets themselves");
     world
 }
 

@@ -5,6 +5,9 @@ use glidepath_api::{AnalysisPhase, Time, names};
 use serde_json::json;
 
 use super::{blue_green, canary, deployed, phase, resume};
+use crate::plan::Action;
+use crate::rollout::decide;
+use crate::snapshot::Failure;
 use crate::world::{Fate, World};
 
 fn progressing(world: &World) -> (String, String) {
@@ -218,6 +221,75 @@ fn pods_restart_within_availability_and_the_time_is_remembered_r560_r563() {
     world.run_for(40);
     assert_eq!(world.snapshot.rollout.status.restarted_at, Some(at));
     assert_eq!(phase(&world).0, "Healthy");
+}
+
+#[test]
+fn a_pod_that_a_budget_protects_is_skipped_and_the_restart_is_not_done_r562_r563() {
+    let mut world = deployed(canary(2, json!({"maxUnavailable": 2})), &[], 0);
+    let at = Time::new(world.snapshot.now);
+    world.edit(|rollout| rollout.spec.restart_at = Some(at));
+    let set = world.snapshot.replica_sets[0].clone();
+    world.snapshot.pods = ["a", "b"].map(|name| -> Pod {
+        let pod = json!({
+            "metadata": {"name": name, "uid": name, "creationTimestamp": at.plus_seconds(-100),
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.metadata.name,
+                    "uid": set.metadata.uid, "controller": true}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        });
+        serde_json::from_value(pod).unwrap()
+    }).to_vec();
+    world.snapshot.now = at.plus_seconds(1).timestamp();
+    let evicted = |world: &World| -> Vec<String> {
+        let plan = decide(&world.snapshot);
+        assert!(
+            plan.wake_at.is_some_and(|at| at <= world.snapshot.now + jiff::SignedDuration::from_secs(30))
+        );
+        plan.actions()
+            .filter_map(|action| match action {
+                Action::EvictPod { name, .. } => Some(name.clone()),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(evicted(&world), ["a", "b"]);
+    world.snapshot.failures = vec![Failure {
+        verb: "evictPod".to_owned(),
+        object: "a".to_owned(),
+        code: 429,
+        reason: "TooManyRequests".to_owned(),
+        message: "Cannot evict pod as it would violate the pod's disruption budget.".to_owned(),
+        existing: None,
+        at: world.snapshot.now,
+    }];
+    assert_eq!(evicted(&world), ["b"]);
+    world.snapshot.pods.truncate(1);
+    assert_eq!(evicted(&world), [] as [&str; 0]);
+    world.snapshot.failures.clear();
+    assert_eq!(evicted(&world), ["a"], "tried again later");
+    assert_eq!(world.snapshot.rollout.status.restarted_at, None);
+}
+
+#[test]
+fn an_attempt_ends_with_an_abort_and_begins_again_with_a_retry_r760_r762() {
+    let mut world = deployed(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[], 0);
+    let told = |world: &World| {
+        let duration = world.snapshot.rollout.status.duration.clone().unwrap();
+        let how = duration.completion_status.map(|how| how.as_str().to_owned()).unwrap_or_default();
+        (how, duration.finished_at.is_some(), duration.total_manual_pause_duration_seconds)
+    };
+    assert_eq!(told(&world), ("Promoted".to_owned(), true, None));
+    world.set_image("web:2");
+    world.run_for(7);
+    assert_eq!(told(&world), (String::new(), false, None));
+    world.snapshot.rollout.status.abort = true;
+    world.run_for(5);
+    assert_eq!(told(&world), ("Aborted".to_owned(), true, Some(7)));
+    world.snapshot.rollout.status.abort = false;
+    world.run_for(9);
+    assert_eq!(told(&world), (String::new(), false, None), "a new attempt");
+    world.snapshot.rollout.status.promote_full = true;
+    world.run_for(5);
+    assert_eq!(told(&world), ("FastPromoted".to_owned(), true, Some(9)));
 }
 
 #[test]
