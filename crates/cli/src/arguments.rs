@@ -307,6 +307,21 @@ the rollout is healthy upon completion and an error otherwise.",
         #[arg(hide = true)]
         words: Vec<String>,
     },
+    /// Say what a rollout is waiting for, and what to do about it
+    #[command(
+        long_about = "This command says in plain words what a rollout is waiting for, since when, who or what can end it, until when, and what happens then, with the causes found and the next commands to run.
+
+It reads what the controller reads and makes the same decision, so it cannot disagree with it. It writes nothing.",
+        after_help = "  # Why does the rollout not go on?
+  kubectl-argo-rollouts why guestbook
+
+  # The same for a program
+  kubectl-argo-rollouts why guestbook -o json
+
+  # Follow it until nothing is left to wait for
+  kubectl-argo-rollouts why guestbook --wait"
+    )]
+    Why(Why),
     /// Help about any command
     #[command(long_about = "Help provides help for any command in the application.")]
     Help {
@@ -321,6 +336,20 @@ the rollout is healthy upon completion and an error otherwise.",
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Output format. One of: text, json
+    #[arg(short, long, value_name = "string")]
+    pub output: Option<String>,
+    /// Show every change until nothing is left to wait for; fails when the rollout ends degraded
+    #[arg(long)]
+    pub wait: bool,
+    /// The rollout.
+    #[arg(value_name = "ROLLOUT_NAME")]
+    pub names: Vec<String>,
 }
 
 /// Names of rollouts.

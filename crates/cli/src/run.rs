@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::arguments::{Cli, Get, Global, List, PROGRAM, Retry, Set, Terminate, Verb, command_tree};
 use crate::commands::{
     abort, completion, create, get, list, pause, promote, restart, retry, set_image, status, terminate, undo,
-    version,
+    version, why,
 };
 use crate::connect::connect;
 use crate::failure::Failure;
@@ -155,6 +155,7 @@ fn is_watch(verb: &Verb) -> bool {
     match verb {
         Verb::Create(arguments) => arguments.watch,
         Verb::Status(arguments) => arguments.watch,
+        Verb::Why(arguments) => arguments.wait,
         Verb::Get { kind: Some(Get::Rollout { options, .. } | Get::Experiment { options, .. }), .. } => {
             options.watch
         }
@@ -174,6 +175,7 @@ fn check_usage(verb: &Verb) -> Result<(), Failure> {
         Verb::Terminate { kind: Some(Terminate::Analysisrun { names }), .. } => !names.is_empty(),
         Verb::Promote(arguments) => arguments.names.len() == 1,
         Verb::Status(arguments) => arguments.names.len() == 1,
+        Verb::Why(arguments) => arguments.names.len() == 1,
         Verb::Restart { names, .. }
         | Verb::Undo { names, .. }
         | Verb::Get { kind: Some(Get::Rollout { names, .. } | Get::Experiment { names, .. }), .. } => {
@@ -222,6 +224,7 @@ async fn perform(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
         Verb::Terminate { kind: Some(Terminate::Experiment(arguments)), .. } => {
             terminate::terminate_experiments(session, &arguments.names).await
         }
+        Verb::Why(arguments) => why::why(session, &arguments).await,
         Verb::Undo { to_revision, names } => undo::undo(session, &names, to_revision).await,
         _ => Err(Failure::Usage),
     }

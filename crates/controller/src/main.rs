@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod controller;
 mod demo;
 mod ground;
+mod replay;
 mod sandbox;
 mod terminal;
 
@@ -26,6 +27,8 @@ enum Command {
     Sandbox(sandbox::Flags),
     /// Tell the story of a canary and a blue-green release with real traffic, on this machine.
     Demo(demo::Flags),
+    /// Make recorded decisions again and say whether they are the same.
+    Replay(replay::Flags),
     /// The web service of the demo, settings from the environment.
     #[command(hide = true)]
     DemoWeb,
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
             Command::Controller(flags) => controller::run(*flags),
             Command::Sandbox(flags) => sandbox::run(flags),
             Command::Demo(flags) => demo::run(flags),
+            Command::Replay(flags) => replay::run(&flags),
             Command::DemoWeb => demo::run_web(),
         },
         Err(error) => {

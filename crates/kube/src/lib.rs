@@ -16,6 +16,7 @@ pub mod endpoints;
 pub mod events;
 pub mod gather;
 pub mod lease;
+pub mod look;
 pub mod measure;
 pub mod metrics;
 pub mod object;
@@ -32,5 +33,6 @@ pub mod watch;
 mod workload;
 
 pub use glidepath_metrics::Sender;
+pub use look::Looker;
 pub use record::{DecisionRecord, SnapshotRef};
 pub use run::{Decisions, Observer, Options, RunError, run};

@@ -51,14 +51,20 @@ impl DecisionRecord<'_> {
         json.unwrap_or_default()
     }
 
-    /// The plan as JSON; of questions only the metrics' names, because the rest may hold secrets.
+    /// The plan as JSON, as [`plan_json`] gives it.
     #[must_use]
     pub fn plan_json(&self) -> Value {
-        let mut plan = self.plan.clone();
-        for ask in &mut plan.asks {
-            let name = std::mem::take(&mut ask.metric.name);
-            *ask = Ask { metric: glidepath_api::Metric { name, ..Default::default() }, secrets: Vec::new() };
-        }
-        serde_json::to_value(plan).unwrap_or_default()
+        plan_json(self.plan)
     }
+}
+
+/// A plan as JSON; of questions only the metrics' names, because the rest may hold secrets.
+#[must_use]
+pub fn plan_json(plan: &Plan) -> Value {
+    let mut plan = plan.clone();
+    for ask in &mut plan.asks {
+        let name = std::mem::take(&mut ask.metric.name);
+        *ask = Ask { metric: glidepath_api::Metric { name, ..Default::default() }, secrets: Vec::new() };
+    }
+    serde_json::to_value(plan).unwrap_or_default()
 }

@@ -339,7 +339,11 @@ async fn follow_on_demand(shell: Arc<Shell>, options: Options) {
 
 /// The version in which the server offers a kind: the preferred one if it has it. `None` when the kind
 /// is not installed.
-async fn discover(server: &ApiServer, kind: Kind, preferred: &str) -> Result<Option<String>, RequestError> {
+pub(crate) async fn discover(
+    server: &ApiServer,
+    kind: Kind,
+    preferred: &str,
+) -> Result<Option<String>, RequestError> {
     let group = match server.get(&format!("/apis/{}", kind.group())).await {
         Ok(group) => group,
         Err(RequestError::Refused { code: 404, .. }) => return Ok(None),

@@ -15,6 +15,7 @@ mod status_patch;
 pub mod terminate;
 pub mod undo;
 pub mod version;
+pub mod why;
 
 use crate::failure::Failure;
 

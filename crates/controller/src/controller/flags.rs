@@ -58,6 +58,12 @@ pub(crate) struct Flags {
     /// Run only these controllers; only analysis is known.
     #[arg(long, value_delimiter = ',')]
     pub(crate) controllers: Vec<String>,
+    /// Record every decision (snapshot, plan, vetoes) as a file in this folder, for `glidepath replay`.
+    #[arg(long)]
+    pub(crate) decisions_dir: Option<std::path::PathBuf>,
+    /// How many files --decisions-dir keeps; the oldest go first.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) decisions_keep: usize,
     /// Print the version and exit.
     #[arg(long, value_parser = parse_bool, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     pub(crate) version: bool,

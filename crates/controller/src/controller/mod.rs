@@ -14,8 +14,9 @@ use glidepath_clock::Clock;
 use glidepath_core::snapshot::Settings;
 use glidepath_kube::lease::LeaseOptions;
 use glidepath_kube::queue::Controller;
-use glidepath_kube::{Decisions, Options, RunError};
+use glidepath_kube::{DecisionRecord, Decisions, Observer, Options, RunError};
 use glidepath_metrics::HttpSender;
+use glidepath_replay::Recorder;
 
 pub(crate) use flags::Flags;
 
@@ -57,7 +58,11 @@ async fn start(flags: Flags) -> Result<()> {
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = connection::load(&flags.connection).await?;
-    let options = build_options(&flags, &config.default_namespace)?;
+    let mut options = build_options(&flags, &config.default_namespace)?;
+    let recorder = start_recorder(&flags)?;
+    options.on_decision = recorder.clone().map(|recorder| {
+        Arc::new(move |record: &DecisionRecord<'_>| recorder.record(record)) as Arc<Observer>
+    });
     tracing::info!(server = %config.cluster_url, namespace = options.namespace, instance_id = flags.instance_id,
         "glidepath controller v{}", env!("CARGO_PKG_VERSION"));
     let client = kube::Client::try_from(config).context("cannot set up the connection to the API server")?;
@@ -70,6 +75,14 @@ async fn start(flags: Flags) -> Result<()> {
         Err(error @ RunError::LeaseLost(_)) => bail!(error),
         outcome => Ok(outcome?),
     }
+}
+
+/// Records decisions if asked to.
+fn start_recorder(flags: &Flags) -> Result<Option<Arc<Recorder>>> {
+    let Some(folder) = &flags.decisions_dir else { return Ok(None) };
+    let recorder = Recorder::start(folder, flags.decisions_keep)?;
+    tracing::info!(folder = %folder.display(), keep = flags.decisions_keep, "recording decisions");
+    Ok(Some(Arc::new(recorder)))
 }
 
 fn build_options(flags: &Flags, default_namespace: &str) -> Result<Options> {

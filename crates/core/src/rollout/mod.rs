@@ -46,6 +46,7 @@ use crate::plan::{Action, Plan, PlannedAction};
 use crate::snapshot::RolloutSnapshot;
 
 pub use phase::phase;
+pub use steps::text as step_text;
 pub use restart::evictable;
 pub use status::status_patch;
 

@@ -42,7 +42,8 @@ pub(crate) fn kind(step: &CanaryStep) -> StepKind {
 }
 
 /// What events call the step.
-pub(crate) fn text(step: &CanaryStep) -> String {
+#[must_use]
+pub fn text(step: &CanaryStep) -> String {
     if let Some(weight) = step.set_weight {
         return format!("setWeight: {weight}");
     }
