@@ -181,6 +181,25 @@ Updating the 'spec.template' back to the previous version will fully revert the 
   kubectl-argo-rollouts pause guestbook"
     )]
     Pause(RolloutNames),
+    /// Say what a change of a rollout will do, without applying it
+    #[command(
+        long_about = "This command says what will happen if a manifest is applied, an image or the number of replicas is changed, or a rollout is promoted or aborted: the steps with their times, traffic and pods, the most pods at once, pauses, analyses and what they ask, the earliest end, the first moment a person is needed, and what happens if something goes wrong.
+
+It runs the controller on a plane of its own in virtual time. The cluster is only read.",
+        after_help = "  # What will applying this file do?
+  kubectl-argo-rollouts plan -f rollout.yaml
+
+  # What will a new image do?
+  kubectl-argo-rollouts plan guestbook --image guestbook=guestbook:v2
+
+  # What will promoting or aborting do?
+  kubectl-argo-rollouts plan guestbook --promote
+  kubectl-argo-rollouts plan guestbook --abort
+
+  # The same for a program
+  kubectl-argo-rollouts plan guestbook --scale 10 -o json"
+    )]
+    Plan(Plan),
     /// Promote a rollout
     #[command(
         long_about = "Promote a rollout
@@ -336,6 +355,35 @@ It reads what the controller reads and makes the same decision, so it cannot dis
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Files with the manifests that would be applied
+    #[arg(short, long, value_name = "stringArray")]
+    pub filename: Vec<String>,
+    /// Another image, as CONTAINER=IMAGE; can be repeated
+    #[arg(long, value_name = "stringArray")]
+    pub image: Vec<String>,
+    /// Another number of replicas
+    #[arg(long, value_name = "int")]
+    pub scale: Option<i32>,
+    /// Promote past what the rollout waits for
+    #[arg(long)]
+    pub promote: bool,
+    /// Promote to the end, skipping analysis, pauses and steps
+    #[arg(long)]
+    pub full: bool,
+    /// Abort the update
+    #[arg(long)]
+    pub abort: bool,
+    /// Output format. One of: text, json
+    #[arg(short, long, value_name = "string")]
+    pub output: Option<String>,
+    /// The rollout.
+    #[arg(value_name = "ROLLOUT_NAME")]
+    pub names: Vec<String>,
 }
 
 /// Arguments of `why`.

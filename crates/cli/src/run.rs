@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::arguments::{Cli, Get, Global, List, PROGRAM, Retry, Set, Terminate, Verb, command_tree};
 use crate::commands::{
-    abort, completion, create, get, list, pause, promote, restart, retry, set_image, status, terminate, undo,
-    version, why,
+    abort, completion, create, get, list, pause, plan, promote, restart, retry, set_image, status, terminate,
+    undo, version, why,
 };
 use crate::connect::connect;
 use crate::failure::Failure;
@@ -176,6 +176,7 @@ fn check_usage(verb: &Verb) -> Result<(), Failure> {
         Verb::Promote(arguments) => arguments.names.len() == 1,
         Verb::Status(arguments) => arguments.names.len() == 1,
         Verb::Why(arguments) => arguments.names.len() == 1,
+        Verb::Plan(arguments) => plan::fits(arguments),
         Verb::Restart { names, .. }
         | Verb::Undo { names, .. }
         | Verb::Get { kind: Some(Get::Rollout { names, .. } | Get::Experiment { names, .. }), .. } => {
@@ -224,6 +225,7 @@ async fn perform(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
         Verb::Terminate { kind: Some(Terminate::Experiment(arguments)), .. } => {
             terminate::terminate_experiments(session, &arguments.names).await
         }
+        Verb::Plan(arguments) => plan::plan(session, &arguments).await,
         Verb::Why(arguments) => why::why(session, &arguments).await,
         Verb::Undo { to_revision, names } => undo::undo(session, &names, to_revision).await,
         _ => Err(Failure::Usage),

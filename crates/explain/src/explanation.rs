@@ -74,8 +74,12 @@ impl Explanation {
 /// Explains a scene.
 #[must_use]
 pub fn explain(scene: &Scene) -> Explanation {
-    let plan = decide(&scene.snapshot);
-    let view = View { scene, plan: &plan };
+    explain_plan(scene, &decide(&scene.snapshot))
+}
+
+/// Explains a scene by the decision about it.
+fn explain_plan(scene: &Scene, plan: &Plan) -> Explanation {
+    let view = View { scene, plan };
     let rollout = view.rollout();
     // Before the first decision there is no phase.
     let phase = rollout.status.phase.as_ref().map_or("Progressing", |phase| phase.as_str());
@@ -254,3 +258,7 @@ impl<'a> View<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "explanation_tests.rs"]
+mod tests;

@@ -152,6 +152,13 @@ fn crash(container: &Value, name: &str, reason: &str) -> Option<Complaint> {
         return None;
     }
     let why = text(ended, "/reason");
+    if matches!(why, "StartError" | "ContainerCannotRun") {
+        return Some(Complaint {
+            name: "container-not-started",
+            summary: format!("cannot start the container {name}"),
+            detail: format!("{why}: {}", text(ended, "/message")),
+        });
+    }
     Some(Complaint {
         name: "container-crashes",
         summary: format!("crash: container {name} keeps ending"),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::cache::Caches;
 use crate::gather::{GatherError, Gatherer, Memory};
 use crate::object::{ObjectKey, Stored};
-use crate::references::router_objects;
+use crate::references::{router_objects, workloads};
 use crate::resource::{Kind, label_selector};
 use crate::run::discover;
 use crate::server::{ApiServer, Fence, RequestError};
@@ -53,14 +53,14 @@ impl Looker {
         let gatherer = Gatherer::new(self.server.clone(), Arc::clone(&caches), self.clock, settings.clone());
         keep(&caches, Kind::Rollout, document);
         let lists = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Rollout && *kind != Kind::Job);
-        let lists = lists.filter(|kind| !kind.is_optional());
+        let lists = lists.filter(|kind| kind.is_required());
         try_join_all(lists.map(|kind| self.fill(&caches, kind, &key.namespace, &settings.instance_id)))
             .await?;
-        self.fill_routers(&gatherer, &caches, &rollout).await?;
+        self.fill_references(&gatherer, &caches, &rollout).await?;
         for kind in Kind::ALL {
             caches.set_synced(kind);
         }
-        gatherer.gather_rollout(key, &Memory::default()).await
+        gatherer.gather_rollout(key, &mut Memory::default()).await
     }
 
     /// Reads any path of the API server; `None` when nothing is there.
@@ -112,14 +112,17 @@ impl Looker {
         Ok(())
     }
 
-    async fn fill_routers(
+    /// What the Rollout names of the kinds that are followed on demand only.
+    async fn fill_references(
         &self,
         gatherer: &Gatherer,
         caches: &Caches,
         rollout: &Rollout,
     ) -> Result<(), GatherError> {
-        let references = router_objects(rollout);
-        let kinds: BTreeSet<Kind> = references.iter().map(|reference| reference.kind).collect();
+        let mut references = router_objects(rollout);
+        references.extend(workloads(rollout));
+        let routers = references.iter().map(|reference| reference.kind).filter(|kind| kind.is_optional());
+        let kinds: BTreeSet<Kind> = routers.collect();
         let mut absent = BTreeSet::new();
         for kind in kinds {
             let found = discover(&self.server, kind, "").await;

@@ -135,10 +135,7 @@ fn compare(at: &str, recorded: &Value, replayed: &Value, found: &mut Vec<Differe
                 compare_optional(&format!("{at}/{index}"), left.get(index), right.get(index), found);
             }
         }
-        _ if recorded.to_string() != replayed.to_string() => {
-            compare_optional(at, Some(recorded), Some(replayed), found);
-        }
-        _ => {}
+        _ => compare_optional(at, Some(recorded), Some(replayed), found),
     }
 }
 

@@ -105,7 +105,7 @@ async fn watch_created(
     }
 }
 
-fn read_file(path: &str) -> Result<String, Failure> {
+pub(super) fn read_file(path: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),

@@ -6,6 +6,7 @@ pub mod create;
 pub mod get;
 pub mod list;
 pub mod pause;
+pub mod plan;
 pub mod promote;
 pub mod restart;
 pub mod retry;
