@@ -121,7 +121,7 @@ pub struct WhatIf {
 pub fn foresee(live: &Live, change: &Change) -> Result<Forecast, ForecastError> {
     let target = target(live, change)?;
     let as_planned = Script { failing: Failing::Nothing, never_ready: false };
-    let troubles = troubles(&target, change);
+    let troubles = troubles(live, &target, change);
     let (course, what_if) = std::thread::scope(|scope| {
         let main = scope.spawn(|| play(live, change, &as_planned));
         let others: Vec<_> = troubles
@@ -151,7 +151,7 @@ fn target(live: &Live, change: &Change) -> Result<Rollout, ForecastError> {
 }
 
 /// What is tried besides the course as planned.
-fn troubles(target: &Rollout, change: &Change) -> Vec<(String, Script)> {
+fn troubles(live: &Live, target: &Rollout, change: &Change) -> Vec<(String, Script)> {
     let mut troubles = Vec::new();
     let mut fails = |event: String, failing| troubles.push((event, Script { failing, never_ready: false }));
     if let Some(canary) = &target.spec.strategy.canary {
@@ -177,12 +177,23 @@ fn troubles(target: &Rollout, change: &Change) -> Vec<(String, Script)> {
             );
         }
     }
-    // Only a template that is applied anew can be made one whose pods do not become ready.
-    if change.apply.iter().any(|object| object.pointer("/spec/template").is_some_and(Value::is_object)) {
+    // Only a new template can be made one whose pods do not become ready.
+    if change.apply.iter().any(|object| brings_new_template(live, object)) {
         let script = Script { failing: Failing::Nothing, never_ready: true };
         troubles.push(("the new pods never become ready".to_owned(), script));
     }
     troubles
+}
+
+fn brings_new_template(live: &Live, object: &Value) -> bool {
+    let Some(template) = object.pointer("/spec/template").filter(|template| template.is_object()) else {
+        return false;
+    };
+    let is_same = |known: &&Value| {
+        known["kind"] == object["kind"] && known["metadata"]["name"] == object["metadata"]["name"]
+    };
+    let stored = live.rollout.iter().chain(&live.others).find(is_same);
+    stored.and_then(|stored| stored.pointer("/spec/template")) != Some(template)
 }
 
 fn what_if(event: &str, course: &Course) -> WhatIf {
@@ -237,7 +248,7 @@ fn forecast(
         },
         stages,
         what_if,
-        assumptions: assumptions(course),
+        assumptions: assumptions(live, course),
     }
 }
 
@@ -247,7 +258,7 @@ fn images(rollout: &Rollout) -> Vec<String> {
     images.map(str::to_owned).collect()
 }
 
-fn assumptions(course: &Course) -> Vec<String> {
+fn assumptions(live: &Live, course: &Course) -> Vec<String> {
     let mut assumptions = vec![
         "pods become ready after the initial delay of their readiness probe; images are there already"
             .to_owned(),
@@ -255,6 +266,15 @@ fn assumptions(course: &Course) -> Vec<String> {
     if !course.runs.is_empty() {
         assumptions
             .push("every measurement is answered at once and succeeds; Jobs count as one query".to_owned());
+    }
+    let runs = ["canary/currentStepAnalysisRunStatus", "canary/currentBackgroundAnalysisRunStatus"];
+    let is_running = |place: &str| {
+        let status =
+            live.rollout.as_ref().and_then(|rollout| rollout.pointer(&format!("/status/{place}/status")));
+        status == Some(&Value::from("Running"))
+    };
+    if runs.into_iter().any(is_running) {
+        assumptions.push("analyses that run now begin anew".to_owned());
     }
     if course.person.is_some() {
         assumptions.push("a person promotes at once whenever one is needed".to_owned());
