@@ -122,7 +122,7 @@ fn autoscalers_and_other_writers_conflict_where_they_disagree() {
     };
     let cases = [
         ("agrees", vec![scaler(4, "Rollout")], vec![writer.clone()], false),
-        ("disagrees", vec![scaler(6, "Rollout")], vec![writer.clone()], true),
+        ("disagrees", vec![scaler(6, "Rollout")], vec![writer], true),
         ("nobody else writes", vec![scaler(6, "Rollout")], vec![], false),
         ("two of them", vec![scaler(4, "Rollout"), scaler(4, "Rollout")], vec![], true),
         ("aims at the set", vec![scaler(4, "ReplicaSet")], vec![], true),
