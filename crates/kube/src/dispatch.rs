@@ -20,6 +20,9 @@ use crate::watch::Sink;
 
 /// How long routine events gather before they are looked at together.
 const COALESCE: Duration = Duration::from_millis(25);
+/// How long changes of ReplicaSets gather: pods become ready one after the other, and each count by itself would be
+/// a decision and often a write. It delays a step by no more than this.
+const COALESCE_PODS: Duration = Duration::from_millis(100);
 /// Stands for every template of a namespace: templates may lead to others.
 const ANY_TEMPLATE: &str = "*";
 
@@ -167,7 +170,7 @@ impl Dispatcher {
     }
 
     fn replica_set_change(&self, change: &Change) {
-        self.wake_owners(change, COALESCE);
+        self.wake_owners(change, COALESCE_PODS);
         let is_orphan = |stored: &Stored| stored.owner.is_empty();
         if [&change.before, &change.after].into_iter().flatten().any(is_orphan) {
             // Rare: somebody's selector may match it.

@@ -12,6 +12,7 @@ pub mod apply;
 pub mod cache;
 mod correlator;
 mod dispatch;
+mod document;
 pub mod endpoints;
 pub mod events;
 pub mod gather;

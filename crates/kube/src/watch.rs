@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::cache::{Caches, Change};
+use crate::document::parse_document;
 use crate::object::{ObjectKey, Stored};
 use crate::resource::{Kind, label_selector};
 use crate::server::{ApiServer, RequestError};
@@ -193,7 +194,7 @@ impl Follower {
             };
             let page: Page<'_> = serde_json::from_slice(&body)?;
             for item in &page.items {
-                self.take(serde_json::from_str(item.get())?, Some(&mut listed));
+                self.take(parse_document(item.get())?, Some(&mut listed));
             }
             match page.metadata.continue_ {
                 Some(next) if !next.is_empty() => continue_ = next,
@@ -266,7 +267,7 @@ impl Follower {
             return Ok(None);
         }
         let Line { type_, object } = serde_json::from_slice(line)?;
-        let document: Value = serde_json::from_str(object.get())?;
+        let document = parse_document(object.get())?;
         if type_ == "ERROR" {
             let code = document.get("code").and_then(Value::as_u64).unwrap_or_default();
             if code == 410 {
