@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use glidepath_scenarios::embedded::in_virtual_time;
-use glidepath_scenarios::manifests::{service, with};
+use glidepath_scenarios::manifests::{rollout, service, virtual_service, with};
 use glidepath_scenarios::run::tell;
 use glidepath_scenarios::story::{
     Expectation, Story, all, contains, degraded, healthy, object, paused, pods,
@@ -211,4 +211,98 @@ fn corpus_super_hello_is_switched_by_a_person() {
         .plugin("promote super-hello")
         .until(all([healthy("super-hello"), pods("ghcr.io/gbaeke/super:1.0.3", 3)]));
     play(&story, "my-app");
+}
+
+/// What else is published applies as it stands: a template, an autoscaler, a configuration of notifications.
+#[test]
+fn corpus_what_stands_beside_rollouts_is_accepted() {
+    for (file, kind, name, namespace) in [
+        ("canary-health-check.yaml", "AnalysisTemplate", "canary-health-check", "default"),
+        ("payments-api-hpa.yaml", "HorizontalPodAutoscaler", "payments-api", "production"),
+        ("notification-configmap.yaml", "ConfigMap", "argo-rollouts-notification-configmap", "argo-rollouts"),
+    ] {
+        let Some(documents) = published(file) else { continue };
+        let document = documents[0].clone();
+        let story = Story::named("beside rollouts", &["A-002"]).given(documents).finally(contains(
+            kind,
+            name,
+            without_metadata(document),
+        ));
+        play(&story, namespace);
+    }
+}
+
+fn without_metadata(mut document: Value) -> Value {
+    document.as_object_mut().unwrap().remove("metadata");
+    document
+}
+
+/// The fragments of `payments-api-steps.yaml`, each as the strategy of a Rollout that is updated.
+fn walk_fragment(name: &'static str, strategy: &Value, then: impl FnOnce(Story) -> Story) {
+    let Some(fragments) = published("payments-api-steps.yaml") else { return };
+    let Some(documents) = published("payments-api-canary-istio.yaml") else { return };
+    let template = one(&documents, "AnalysisTemplate");
+    let metric = with(template["spec"]["metrics"][0].clone(), &json!({"count": 3}));
+    let canary = with(fragments[0][name].clone(), strategy);
+    let story = Story::named(name, &["A-311", "A-321", "R-332"])
+        .given([
+            with(template, &json!({"spec": {"metrics": [metric]}})),
+            service("web-stable"),
+            service("web-canary"),
+            virtual_service("web-stable", "web-canary"),
+            rollout(10, json!({"canary": canary})),
+        ])
+        .metric(
+            "http://kube-prometheus-stack-prometheus.monitoring:9090/api/v1/query",
+            &[(200, &VECTOR.replace("RATE", "0.999"))],
+        )
+        .until(healthy("web"))
+        .plugin("set image web web=web:2");
+    play(&then(story).until(all([healthy("web"), pods("web:2", 10)])), "production");
+}
+
+#[test]
+fn corpus_the_published_inline_analysis_lets_the_canary_go_on() {
+    walk_fragment("inlineAnalysis", &json!({}), |story| {
+        story.until(all([
+            pods("web:2", 2),
+            contains("Rollout", "web", json!({"status": {"currentStepIndex": 1}})),
+        ]))
+    });
+}
+
+#[test]
+fn corpus_the_published_background_analysis_watches_the_canary() {
+    let steps = json!({"steps": [{"setWeight": 20}, {"pause": {"duration": "5m"}}, {"setWeight": 60}]});
+    walk_fragment("backgroundAnalysis", &steps, |story| {
+        story.until(contains(
+            "Rollout",
+            "web",
+            json!({"status": {"canary": {"currentBackgroundAnalysisRunStatus": {"status": "Successful"}}}}),
+        ))
+    });
+}
+
+#[test]
+fn corpus_the_published_header_route_comes_before_any_weight() {
+    let routing = json!({
+        "stableService": "web-stable", "canaryService": "web-canary",
+        "trafficRouting": {
+            "managedRoutes": [{"name": "canary-header"}],
+            "istio": {"virtualService": {"name": "web"}},
+        },
+    });
+    let header = json!({"headers": {"X-Canary": {"exact": "true"}}});
+    walk_fragment("headerRoute", &routing, |story| {
+        story
+            .until(paused("web", "CanaryPauseStep"))
+            .now(contains(
+                "VirtualService",
+                "web",
+                json!({"spec": {"http": [{"name": "canary-header", "match": [header]}]}}),
+            ))
+            .plugin("promote web")
+            .until(contains("Rollout", "web", json!({"status": {"currentStepIndex": 3}})))
+            .pass(600)
+    });
 }
