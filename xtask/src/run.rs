@@ -67,9 +67,8 @@ pub(crate) fn bench(rest: &[String]) -> Result<()> {
         "--release",
         "--package",
         "glidepath-controller",
-        "--package",
-        "glidepath-scenarios",
-        "--bins",
+        "--bin",
+        "glidepath",
     ])?;
     cargo(&with_rest(
         &[

@@ -404,6 +404,7 @@ fn resource(kind: &str) -> Result<ApiResource> {
         "Namespace" | "Service" | "Pod" | "PodTemplate" | "Event" | "Secret" | "ConfigMap" => ("", "v1"),
         "ReplicaSet" | "Deployment" => ("apps", "v1"),
         "Job" => ("batch", "v1"),
+        "HorizontalPodAutoscaler" => ("autoscaling", "v2"),
         "VirtualService" | "DestinationRule" => ("networking.istio.io", "v1alpha3"),
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1"),
         "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "ClusterAnalysisTemplate" | "Experiment" => {

@@ -283,8 +283,9 @@ fn corpus_the_published_background_analysis_watches_the_canary() {
     });
 }
 
+/// T-085: the header leads nowhere until the canary has a pod, and to the canary from then on.
 #[test]
-fn corpus_the_published_header_route_comes_before_any_weight() {
+fn corpus_the_published_header_route_leads_to_the_canary_once_it_has_pods() {
     let routing = json!({
         "stableService": "web-stable", "canaryService": "web-canary",
         "trafficRouting": {
@@ -292,17 +293,18 @@ fn corpus_the_published_header_route_comes_before_any_weight() {
             "istio": {"virtualService": {"name": "web"}},
         },
     });
+    let routes = |routes: Value| contains("VirtualService", "web", json!({"spec": {"http": routes}}));
     let header = json!({"headers": {"X-Canary": {"exact": "true"}}});
     walk_fragment("headerRoute", &routing, |story| {
         story
             .until(paused("web", "CanaryPauseStep"))
-            .now(contains(
-                "VirtualService",
-                "web",
-                json!({"spec": {"http": [{"name": "canary-header", "match": [header]}]}}),
-            ))
+            .now(routes(json!([{"name": "primary"}])))
             .plugin("promote web")
             .until(contains("Rollout", "web", json!({"status": {"currentStepIndex": 3}})))
+            .until(routes(json!([
+                {"name": "canary-header", "match": [header], "route": [{"destination": {"host": "web-canary"}}]},
+                {"name": "primary", "route": [{"weight": 90}, {"weight": 10}]},
+            ])))
             .pass(600)
     });
 }
