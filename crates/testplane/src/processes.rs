@@ -53,6 +53,11 @@ fn began(id: i32) -> Option<u64> {
     parse_beginning(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
 }
 
+/// Whether a process with this id runs.
+pub(crate) fn is_running(id: i32) -> bool {
+    began(id).is_some()
+}
+
 /// Field 22 of a line of `/proc/<id>/stat`, unless the state in field 3 says that it has ended.
 fn parse_beginning(line: &str) -> Option<u64> {
     // The second field is a name in brackets and may hold anything, brackets and blanks included.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::output::say;
+use crate::processes::is_running;
 
 /// What is built, and with which modules.
 const MODULE: &str = include_str!("../pins/go.mod");
@@ -17,6 +18,8 @@ const SUMS: &str = include_str!("../pins/go.sum");
 /// The programs that come from Kubernetes.
 const KUBERNETES: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
 const ETCD: &str = "etcd";
+/// How a folder is called in which a build is under way, after the pins and the id of the process that builds.
+const PARTIAL: &str = "partial";
 
 /// Go is not there, or not new enough.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +110,8 @@ fn experiments(version: &str) -> Result<&'static str, GoMissing> {
 fn build(folder: &Path, experiments: &str) -> Result<()> {
     let version = kubernetes_version(MODULE).context("the pins name no Kubernetes")?;
     say(&format!("building etcd and Kubernetes {version} into {} (minutes, once)\n", folder.display()));
-    let partial = folder.with_extension(format!("{}.partial", std::process::id()));
+    remove_abandoned(folder.parent().unwrap_or(folder))?;
+    let partial = folder.with_extension(format!("{}.{PARTIAL}", std::process::id()));
     let bin = partial.join("bin");
     fs::create_dir_all(&bin).with_context(|| format!("create {}", bin.display()))?;
     fs::write(partial.join("go.mod"), MODULE)?;
@@ -136,6 +140,24 @@ fn build(folder: &Path, experiments: &str) -> Result<()> {
             fs::rename(&partial, folder).with_context(|| format!("move {}", partial.display()))?;
         } else {
             fs::remove_dir_all(&partial).with_context(|| format!("remove {}", partial.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what builds left that were interrupted.
+fn remove_abandoned(cache: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(cache) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let builder = path
+            .file_stem()
+            .and_then(|stem| Path::new(stem).extension())
+            .and_then(|id| id.to_str()?.parse().ok());
+        if path.extension().is_some_and(|extension| extension == PARTIAL)
+            && builder.is_some_and(|id| !is_running(id))
+        {
+            fs::remove_dir_all(&path).with_context(|| format!("remove {}", path.display()))?;
         }
     }
     Ok(())
@@ -204,6 +226,24 @@ mod tests {
             error.contains("Go 1.26 or later") && error.contains("go.dev/dl") && error.contains("go1.21"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn only_what_an_interrupted_build_left_is_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        let under_way = format!("abc.{}.partial", std::process::id());
+        // No process has an id this high.
+        for name in ["abc", "abc.999999999.partial", under_way.as_str(), "planes", "odd.partial"] {
+            fs::create_dir(cache.path().join(name)).unwrap();
+        }
+        remove_abandoned(cache.path()).unwrap();
+        let mut left: Vec<String> = fs::read_dir(cache.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["abc", under_way.as_str(), "odd.partial", "planes"]);
+        remove_abandoned(&cache.path().join("absent")).unwrap();
     }
 
     #[test]
