@@ -99,6 +99,9 @@ pub(crate) async fn load(flags: &ConnectionFlags) -> Result<Config> {
     if let Some(namespace) = &flags.namespace {
         config.default_namespace.clone_from(namespace);
     }
+    // The client would ask again up to 15 times, for minutes, whenever a server answers 429: it would hold up an abort
+    // behind an eviction that a disruption budget forbids. Decisions are tried again by the queue, with its backoff.
+    config.default_retry = false;
     Ok(config)
 }
 

@@ -36,6 +36,7 @@ impl Pass<'_> {
         self.reconcile_analysis_runs();
         if promotable && !self.pause.adds_pause() && !self.size_canary() {
             self.reconcile_canary_pause();
+            self.refuse_plugin_step();
         }
         self.finish_canary(promotable);
     }
@@ -55,6 +56,12 @@ impl Pass<'_> {
             status.available_replicas = available(&self.sets.all);
         }
         self.persist(status);
+        // That a person resumed is not dealt with in this pass, so it must not be forgotten (R-522).
+        let stored = &self.ro.status;
+        let resumed = stored.controller_pause && stored.pause_conditions.is_empty();
+        if let Some(status) = self.out.status.as_mut().filter(|_| resumed) {
+            status.controller_pause = true;
+        }
     }
 
     /// Whether everything goes to the new set at once: a full promotion that was not overruled by an abort (B-12).
@@ -265,6 +272,32 @@ impl Pass<'_> {
                 }
             }
         }
+    }
+
+    /// A plugin step waits for a person: no plugin is ever configured here (R-417).
+    fn refuse_plugin_step(&mut self) {
+        if self.ro.spec.paused || self.is_aborted() || self.ro.is_fully_promoted() || self.promotes_fully() {
+            return;
+        }
+        let Some(step) = self.ro.current_step().filter(|step| steps::kind(step) == StepKind::Plugin) else {
+            return;
+        };
+        let name = step.plugin.as_ref().map(|plugin| plugin.name.clone()).unwrap_or_default();
+        let index = self.ro.step_index().unwrap_or(0);
+        self.warn_while(
+            "ReconciliationError",
+            format!(
+                "Reconciliation failed with error: could not create step plugin at index {index} : failed to get step \
+                 plugin {name}: unable to start plugin system: unable to find plugin ({name}): plugin {name} not \
+                 configured in configmap"
+            ),
+        );
+        self.block(
+            "plugin-not-configured",
+            BlockerOwner::Person,
+            None,
+            format!("a person to skip the step: this controller runs no step plugins, so not {name}"),
+        );
     }
 
     /// Whether the current step is complete (R-401, R-410 to R-416).

@@ -46,12 +46,11 @@ impl<'a> Pass<'a> {
             .filter(|pod| pod.metadata.creation_timestamp.is_some_and(|created| created < at))
             .collect();
         let mut evicted = 0;
-        for pod in old.iter().filter(|pod| !pod.metadata.is_deleting()) {
+        // What a disruption budget has just forbidden is tried again later; those behind it have their turn.
+        let tried = old.iter().rposition(|pod| self.was_refused(pod)).map_or(0, |position| position + 1);
+        for pod in old[tried..].iter().filter(|pod| !pod.metadata.is_deleting()) {
             if room <= 0 {
                 break;
-            }
-            if self.was_refused(pod) {
-                continue;
             }
             room -= 1;
             evicted += 1;
@@ -77,7 +76,7 @@ impl<'a> Pass<'a> {
         evicted > 0
     }
 
-    /// Whether a disruption budget has just forbidden to evict the pod; it is tried again later.
+    /// Whether a disruption budget has just forbidden to evict the pod.
     fn was_refused(&self, pod: &Pod) -> bool {
         let is_refusal =
             |failure: &Failure| failure.verb == "evictPod" && failure.object == pod.metadata.name;

@@ -155,6 +155,10 @@ impl Pass<'_> {
         };
         let on = |weight, additional| Desired { additional, keeps_routes: true, ..off(weight) };
         if !self.at_desired_sizes(None) {
+            // Pods that are all to go wait for their traffic, which has nowhere to go but to stable (R-423a).
+            if self.canary_sizes(None).canary == 0 {
+                return on(0, self.experiment_destinations());
+            }
             // A higher weight waits for its pods; a lower one goes first, because pods wait for traffic to leave.
             let weight = steps::previous_weight(self.ro)
                 .min(steps::current_weight(self.ro))

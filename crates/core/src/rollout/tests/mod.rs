@@ -7,6 +7,7 @@ mod objects;
 mod properties;
 mod recovery;
 mod routed;
+mod scaling;
 mod workload;
 
 use serde_json::{Value, json};

@@ -351,3 +351,25 @@ fn counts_wait_while_pods_are_on_their_way_and_are_right_in_the_end() {
     assert!(written <= scaled + 1, "{:?}", world.writes);
     assert!(world.set_of("web:1").unwrap().metadata.annotation(names::SCALE_DOWN_DEADLINE).is_none());
 }
+
+#[test]
+fn a_plugin_step_is_refused_by_name_once_and_can_be_skipped_r417_r787_b24() {
+    let strategy = json!({"steps": [{"setWeight": 50}, {"plugin": {"name": "org/x"}}, {"pause": {}}]});
+    let mut spec = canary(2, strategy);
+    spec["progressDeadlineSeconds"] = json!(60);
+    let mut world = deployed(spec, &[], 0);
+    world.set_image("web:2");
+    world.run_for(600);
+    let told: Vec<&String> = world.messages.iter().filter(|message| message.contains("plugin")).collect();
+    let want = "Reconciliation failed with error: could not create step plugin at index 1 : failed to get step plugin \
+                org/x: unable to start plugin system: unable to find plugin (org/x): plugin org/x not configured in \
+                configmap";
+    assert_eq!(told, [want]);
+    assert_eq!(world.last.blocker.clone().unwrap().name, "plugin-not-configured");
+    assert_eq!(phase(&world), ("Progressing".to_owned(), "more replicas need to be updated".to_owned()));
+    // R-529: the step is skipped by writing the index.
+    world.snapshot.rollout.status.current_step_index = Some(2);
+    world.run_for(10);
+    assert_eq!(phase(&world).1, "CanaryPauseStep");
+    assert!(world.last.standing.is_empty());
+}
