@@ -62,14 +62,7 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
 
 /// `cargo xtask bench`.
 pub(crate) fn bench(rest: &[String]) -> Result<()> {
-    cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "glidepath-controller",
-        "--bin",
-        "glidepath",
-    ])?;
+    cargo(&["build", "--release", "--package", "glidepath-controller", "--bin", "glidepath"])?;
     cargo(&with_rest(
         &[
             "run",

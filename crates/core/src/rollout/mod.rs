@@ -46,9 +46,9 @@ use crate::plan::{Action, Plan, PlannedAction};
 use crate::snapshot::RolloutSnapshot;
 
 pub use phase::phase;
-pub use steps::text as step_text;
 pub use restart::evictable;
 pub use status::status_patch;
+pub use steps::text as step_text;
 
 use identity::Identity;
 
