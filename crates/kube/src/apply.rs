@@ -144,7 +144,7 @@ impl Applier<'_> {
         }
         match action {
             Action::Emit(event) => {
-                self.emit(event).await;
+                self.emit(event);
                 Ok(())
             }
             Action::CreateReplicaSet { object, .. } => self.create(Kind::ReplicaSet, object, applied).await,
@@ -200,12 +200,12 @@ impl Applier<'_> {
         }
     }
 
-    async fn emit(&self, event: &Event) {
+    fn emit(&self, event: &Event) {
         if self.controller == Controller::Rollouts {
             self.metrics.count_event(self.key, event);
         }
         log_event(self.subject, event);
-        self.recorder.send(self.server, self.subject, event, self.gatherer.clock.now()).await;
+        self.recorder.record(self.subject, event, self.gatherer.clock.now());
     }
 
     fn own_kind(&self) -> Kind {
@@ -302,7 +302,7 @@ impl Applier<'_> {
             applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
             if let Some((reason, message)) = event {
                 let event = Event { event_type: EventType::Normal, reason: reason.to_owned(), message };
-                self.emit(&event).await;
+                self.emit(&event);
             }
         }
         Ok(())

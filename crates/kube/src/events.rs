@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use futures::future::join_all;
 use glidepath_api::Time;
 use glidepath_core::plan::{Event, EventType};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::correlator::{Correlated, Correlator};
 use crate::resource::collection;
@@ -16,8 +19,12 @@ use crate::server::{ApiServer, RequestError};
 pub const COMPONENT: &str = "rollouts-controller";
 /// How many recent Events are remembered for counting identical ones.
 const REMEMBERED: usize = 2048;
-/// How many Events that could not be written are kept for another try.
-const HELD_BACK: usize = 512;
+/// How many Events wait to be written before the oldest are given up.
+const WAITING: usize = 16_384;
+/// How many Events are written at once. States come first: what moves a release does not queue behind its story.
+const AT_ONCE: usize = 4;
+/// How long to wait after a write got no answer.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +41,12 @@ pub struct Subject {
     pub uid: String,
     /// Version of the object that was looked at.
     pub resource_version: String,
+}
+
+impl Subject {
+    fn is_same_object(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.kind == other.kind && self.name == other.name
+    }
 }
 
 struct Remembered {
@@ -55,13 +68,15 @@ struct Memory {
     recent: HashMap<u64, Remembered>,
     order: VecDeque<u64>,
     last_suffix: u64,
-    held_back: VecDeque<Admitted>,
+    waiting: VecDeque<Admitted>,
+    being_written: usize,
 }
 
-/// Writes Events.
+/// Writes Events beside the decisions they tell of, those of one object in their order.
 #[derive(Default)]
 pub struct Recorder {
     memory: Mutex<Memory>,
+    changed: Notify,
 }
 
 enum Write {
@@ -70,41 +85,59 @@ enum Write {
 }
 
 impl Recorder {
-    /// Writes one Event; an identical one that is still remembered is counted instead, and what exceeds the
-    /// object's allowance is not written (O-400). What could not be written is tried again with the next Event.
-    pub async fn send(&self, server: &ApiServer, subject: &Subject, event: &Event, now: Timestamp) {
-        self.send_held_back(server).await;
-        let Some(admitted) = self.memory().admit(subject, event, now) else { return };
-        if let Err(error) = self.write(server, &admitted).await {
-            tracing::warn!(error = %error, namespace = subject.namespace, name = subject.name,
-                event_reason = event.reason, "could not write an Event");
-            // A refusal (say, a namespace that is being deleted) would only be repeated.
-            if error.code() == 0 || error.code() >= 429 {
-                self.hold_back(admitted);
+    /// Takes note of one Event; an identical one that is still remembered is counted instead, and what exceeds the
+    /// object's allowance is not written (O-400).
+    pub fn record(&self, subject: &Subject, event: &Event, now: Timestamp) {
+        let mut memory = self.memory();
+        let Some(admitted) = memory.admit(subject, event, now) else { return };
+        if memory.waiting.len() >= WAITING {
+            memory.waiting.pop_front();
+            tracing::warn!("too many Events wait to be written; the oldest is given up");
+        }
+        memory.waiting.push_back(admitted);
+        drop(memory);
+        self.changed.notify_waiters();
+    }
+
+    /// Writes what was recorded, for as long as it is polled. What got no answer is tried again.
+    pub(crate) async fn write_all(&self, server: &ApiServer) {
+        loop {
+            let changed = self.changed.notified();
+            let batch = self.memory().take_batch();
+            if batch.is_empty() {
+                changed.await;
+                continue;
             }
+            let outcomes = join_all(batch.iter().map(|admitted| self.write(server, admitted))).await;
+            let unanswered: Vec<Admitted> = batch
+                .into_iter()
+                .zip(outcomes)
+                .filter_map(|(admitted, outcome)| {
+                    outcome.is_err_and(|error| tell(&admitted, &error)).then_some(admitted)
+                })
+                .collect();
+            let wait = !unanswered.is_empty();
+            self.memory().put_back(unanswered);
+            self.changed.notify_waiters();
+            if wait {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Returns once everything recorded so far was written; something else must poll [`Recorder::write_all`].
+    pub(crate) async fn written(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.memory().is_idle() {
+                return;
+            }
+            changed.await;
         }
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hold_back(&self, admitted: Admitted) {
-        let mut memory = self.memory();
-        if memory.held_back.len() >= HELD_BACK {
-            memory.held_back.pop_front();
-        }
-        memory.held_back.push_back(admitted);
-    }
-
-    async fn send_held_back(&self, server: &ApiServer) {
-        loop {
-            let Some(admitted) = self.memory().held_back.pop_front() else { return };
-            if self.write(server, &admitted).await.is_err_and(|error| error.code() == 0) {
-                self.memory().held_back.push_front(admitted);
-                return;
-            }
-        }
     }
 
     async fn write(&self, server: &ApiServer, admitted: &Admitted) -> Result<(), RequestError> {
@@ -135,7 +168,47 @@ impl Recorder {
     }
 }
 
+/// Says why an Event could not be written; whether it is worth another try. A refusal (say, a namespace that is being
+/// deleted) would only be repeated.
+fn tell(admitted: &Admitted, error: &RequestError) -> bool {
+    let Admitted { subject, event, .. } = admitted;
+    tracing::warn!(error = %error, namespace = subject.namespace, name = subject.name,
+        event_reason = event.reason, "could not write an Event");
+    !matches!(error, RequestError::NotLeading) && (error.code() == 0 || error.code() >= 429)
+}
+
 impl Memory {
+    /// The oldest waiting Events of different objects.
+    fn take_batch(&mut self) -> Vec<Admitted> {
+        let mut batch: Vec<Admitted> = Vec::new();
+        let mut at = 0;
+        while batch.len() < AT_ONCE && at < self.waiting.len().min(8 * AT_ONCE) {
+            let is_next = self.waiting.get(at).is_some_and(|next| {
+                let earlier = batch.iter().chain(self.waiting.iter().take(at));
+                { earlier }.all(|other| !other.subject.is_same_object(&next.subject))
+            });
+            if is_next {
+                batch.extend(self.waiting.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+        self.being_written = batch.len();
+        batch
+    }
+
+    /// Puts Events that could not be written back where they were, before later ones of the same objects.
+    fn put_back(&mut self, unanswered: Vec<Admitted>) {
+        self.being_written = 0;
+        for admitted in unanswered.into_iter().rev() {
+            self.waiting.push_front(admitted);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.being_written == 0
+    }
+
     fn admit(&mut self, subject: &Subject, event: &Event, now: Timestamp) -> Option<Admitted> {
         let Correlated { id, message } = self.correlator.correlate(subject, event, now)?;
         let event = Event { message, ..event.clone() };
@@ -235,6 +308,30 @@ mod tests {
         assert_ne!(name, other);
         let (_, Write::Count { patch, name: counted }) = planned(&mut memory, "a") else { panic!() };
         assert_eq!((patch["count"].as_u64(), counted), (Some(2), name));
+    }
+
+    #[test]
+    fn events_of_one_object_keep_their_order_and_others_go_beside_them() {
+        let mut memory = Memory::default();
+        let mut wait = |name: &str, message: &str| {
+            let subject = Subject { name: name.into(), ..subject() };
+            let admitted = memory.admit(&subject, &event(message), now()).unwrap();
+            memory.waiting.push_back(admitted);
+        };
+        for (name, message) in [("a", "1"), ("a", "2"), ("b", "1"), ("a", "3"), ("c", "1")] {
+            wait(name, message);
+        }
+        let texts = |batch: &[Admitted]| -> Vec<String> {
+            batch.iter().map(|one| format!("{}{}", one.subject.name, one.event.message)).collect()
+        };
+        let batch = memory.take_batch();
+        assert_eq!(texts(&batch), ["a1", "b1", "c1"]);
+        assert!(!memory.is_idle());
+        memory.put_back(batch.into_iter().take(1).collect());
+        assert_eq!(texts(&memory.take_batch()), ["a1"]);
+        memory.put_back(Vec::new());
+        assert_eq!(texts(&memory.take_batch()), ["a2"]);
+        assert_eq!(texts(&memory.take_batch()), ["a3"]);
     }
 
     #[test]

@@ -231,6 +231,8 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
     let mut tasks = JoinSet::new();
     follow_required(&mut tasks, shell, options);
     tasks.spawn(follow_on_demand(Arc::clone(shell), options.clone()));
+    let storyteller = Arc::clone(shell);
+    tasks.spawn(async move { storyteller.recorder.write_all(&storyteller.server).await });
     tokio::select! {
         biased;
         () = wait_for_caches(shell) => {}
@@ -249,7 +251,10 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
         }
     }
     tracing::info!(in_progress = in_progress.len(), "stopping");
-    let drained = async { while in_progress.next().await.is_some() {} };
+    let drained = async {
+        while in_progress.next().await.is_some() {}
+        shell.recorder.written().await;
+    };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("gave up waiting for work in progress");
     }

@@ -138,7 +138,7 @@ impl Shell {
     ) -> Result<Outcome, GatherError> {
         let Some(snapshot) = self.gatherer.gather_rollout(&key.object, &mut remembered.memory).await? else {
             *remembered = KeyMemory::default();
-            self.tell_deletion(&key.object).await;
+            self.tell_deletion(&key.object);
             return Ok(Outcome::Settled(None));
         };
         let subject = subject_of(names::KIND_ROLLOUT, &snapshot.rollout.metadata);
@@ -216,13 +216,13 @@ impl Shell {
                 reason: "RolloutAddedToInformer".to_owned(),
                 message: format!("Rollout resource added to informer: {key}"),
             };
-            self.tell(key, subject, &event).await;
+            self.tell(key, subject, &event);
         }
         remembered.announced = is_new;
     }
 
     /// Says that a Rollout is gone (R-745; the order of name and namespace is the reference's).
-    async fn tell_deletion(&self, key: &ObjectKey) {
+    fn tell_deletion(&self, key: &ObjectKey) {
         let subject = self.dispatcher.deleted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         let Some(subject) = subject else { return };
         let event = Event {
@@ -230,10 +230,10 @@ impl Shell {
             reason: "RolloutDeleted".to_owned(),
             message: format!("Rollout {}/{} is deleted.", key.name, key.namespace),
         };
-        self.tell(key, &subject, &event).await;
+        self.tell(key, &subject, &event);
     }
 
-    async fn tell(&self, key: &ObjectKey, subject: &Subject, event: &Event) {
+    fn tell(&self, key: &ObjectKey, subject: &Subject, event: &Event) {
         self.metrics.count_event(key, event);
         tracing::info!(
             namespace = &*key.namespace,
@@ -242,7 +242,7 @@ impl Shell {
             "{}",
             event.message
         );
-        self.recorder.send(&self.server, subject, event, self.clock.now()).await;
+        self.recorder.record(subject, event, self.clock.now());
     }
 
     /// Applies a plan and waits until the caches include what it wrote.
