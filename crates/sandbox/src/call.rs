@@ -108,6 +108,8 @@ pub(crate) struct WriteOptions {
     pub force: bool,
     /// Set when the write is a server-side apply that was merged already.
     pub applied: Option<Writer>,
+    /// Keys that stand twice in the body, as paths.
+    pub duplicates: Vec<String>,
     /// Who writes; `None` for the server itself.
     pub user: Option<User>,
 }
@@ -148,6 +150,13 @@ impl WriteOptions {
                 ));
             }
         };
+        let whole = matches!(call.method, Method::POST | Method::PUT)
+            && matches!(call.content_type(), "" | "application/json");
+        let duplicates = if whole && field_validation != FieldValidation::Ignore {
+            crate::duplicates::duplicate_fields(&call.body)
+        } else {
+            Vec::new()
+        };
         let manager = match call.query.get("fieldManager") {
             "" => call.header("user-agent").split('/').next().unwrap_or_default().to_owned(),
             manager => manager.to_owned(),
@@ -158,6 +167,7 @@ impl WriteOptions {
             field_manager: manager,
             force: call.query.flag("force"),
             applied: None,
+            duplicates,
             user: Some(call.user.clone()),
         })
     }

@@ -51,6 +51,14 @@ fn versions(object: &Value) -> impl Iterator<Item = &Value> {
 /// What is wrong with a definition.
 pub(crate) fn validate(object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let wanted = format!("{}.{}", text(object, "/spec/names/plural"), text(object, "/spec/group"));
+    if document::name(object) != wanted {
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &json!(document::name(object)),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
+    }
     for (pointer, field) in [
         ("/spec/group", "spec.group"),
         ("/spec/scope", "spec.scope"),
@@ -69,13 +77,21 @@ pub(crate) fn validate(object: &Value) -> Vec<Cause> {
             &["Cluster".into(), "Namespaced".into()],
         ));
     }
-    let wanted = format!("{}.{}", text(object, "/spec/names/plural"), text(object, "/spec/group"));
-    if document::name(object) != wanted {
-        causes.push(Cause::invalid(
-            "metadata.name",
-            &json!(document::name(object)),
-            "must be spec.names.plural+\".\"+spec.group",
-        ));
+    for (index, version) in versions(object).enumerate() {
+        match version.pointer("/schema/openAPIV3Schema") {
+            None => {
+                causes.push(Cause::required(format!("spec.versions[{index}].schema.openAPIV3Schema"), ""));
+            }
+            Some(schema) => {
+                // A definition of one version is read as if its schema stood above the versions.
+                let at = if versions(object).count() == 1 {
+                    "spec.validation.openAPIV3Schema".to_owned()
+                } else {
+                    format!("spec.versions[{index}].schema.openAPIV3Schema")
+                };
+                check_schema(schema, &at, &mut causes);
+            }
+        }
     }
     let stored = versions(object).filter(|version| version.get("storage") == Some(&json!(true))).count();
     if stored != 1 {
@@ -86,15 +102,37 @@ pub(crate) fn validate(object: &Value) -> Vec<Cause> {
             "must have exactly one version marked as storage version",
         ));
     }
-    for (index, version) in versions(object).enumerate() {
-        if version.pointer("/schema/openAPIV3Schema").is_none() {
-            causes.push(Cause::required(
-                format!("spec.versions[{index}].schema.openAPIV3Schema"),
-                "schemas are required",
-            ));
+    causes
+}
+
+/// Types that no schema has, and rules that cannot be read.
+fn check_schema(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+    const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
+    let kind = text(schema, "/type");
+    if !kind.is_empty() && !TYPES.contains(&kind) {
+        causes.push(Cause::unsupported(format!("{at}.type"), &json!(kind), &TYPES.map(str::to_owned)));
+    }
+    for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        check_schema(inner, &format!("{at}.properties[{name}]"), causes);
+    }
+    for (key, inner) in
+        [("items", schema.get("items")), ("additionalProperties", schema.get("additionalProperties"))]
+    {
+        if let Some(inner) = inner.filter(|inner| inner.is_object()) {
+            check_schema(inner, &format!("{at}.{key}"), causes);
         }
     }
-    causes
+    let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array);
+    for (index, rule) in rules.into_iter().flatten().enumerate() {
+        let rule = text(rule, "/rule");
+        let field = format!("{at}.x-kubernetes-validations[{index}].rule");
+        if rule.trim().is_empty() {
+            causes.push(Cause::required(field, "rule is not specified"));
+        } else if crate::cel::parse(rule).is_none() {
+            let why = "compilation failed: the rule cannot be read";
+            causes.push(Cause::invalid(field, &json!(rule), why));
+        }
+    }
 }
 
 /// Serves what the definition `name` now says; stops serving it when it is gone.

@@ -12,7 +12,7 @@ const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application
 pub(crate) fn object(call: &Call, kind: &str) -> Reply<Value> {
     match call.content_type() {
         "application/json" | "" | "*/*" => serde_json::from_slice(&call.body).map_err(|error| {
-            let shown = if call.body.is_empty() { "<empty>".into() } else { String::from_utf8_lossy(&call.body) };
+            let shown = shortened(&call.body);
             Refusal::bad_request(format!(
                 "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {} ({shown})",
                 go_words(&error, &call.body)
@@ -25,6 +25,20 @@ pub(crate) fn object(call: &Call, kind: &str) -> Reply<Value> {
             ))
         }),
         _ => Err(Refusal::unsupported_media_type(ACCEPTED)),
+    }
+}
+
+/// The beginning of a body as refusals show it: text that looks like JSON as it is, all else in hexadecimal.
+pub(crate) fn shortened(body: &[u8]) -> String {
+    const LENGTH: usize = 30;
+    let (head, more) = if body.len() > LENGTH { (&body[..LENGTH], " ...") } else { (body, "") };
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(head)),
+        Some(_) => {
+            let hex: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{more}")
+        }
     }
 }
 
@@ -42,10 +56,21 @@ pub(crate) fn yaml(body: &[u8]) -> Reply<Value> {
         .map_err(|error| Refusal::bad_request(format!("error decoding YAML: {error}")))
 }
 
+/// A body that starts like `null`, `true` or `false` and goes on otherwise.
+fn broken_literal(body: &[u8]) -> Option<String> {
+    let literal = ["null", "true", "false"].into_iter().find(|one| body.first() == one.as_bytes().first())?;
+    let at = literal.bytes().zip(body).position(|(wanted, found)| wanted != *found)?;
+    let (found, wanted) = (char::from(body[at]), char::from(literal.as_bytes()[at]));
+    Some(format!("invalid character {found:?} in literal {literal} (expecting {wanted:?})"))
+}
+
 /// A syntax error as Go's decoder words it, as far as the position tells.
 fn go_words(error: &serde_json::Error, body: &[u8]) -> String {
     if error.is_eof() {
         return "unexpected end of JSON input".into();
+    }
+    if let Some(words) = broken_literal(body) {
+        return words;
     }
     let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let found = line.get(error.column().saturating_sub(1)).copied().map(char::from);

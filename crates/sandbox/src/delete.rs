@@ -125,9 +125,14 @@ pub(crate) fn delete_collection(plane: &Plane, call: &Call, target: &Target) -> 
             name: stored.key.name().to_owned(),
             ..target.clone()
         };
-        deleted.push(delete_object(plane, &mut contents, &one, &options)?.0);
+        delete_object(plane, &mut contents, &one, &options)?;
+        // The answer shows what was found, not what became of it.
+        deleted.push(stored);
     }
-    let metadata = json!({ "resourceVersion": contents.resource_version().to_string() });
+    let mut metadata = json!({ "resourceVersion": contents.resource_version().to_string() });
+    if target.resource.is_custom() {
+        metadata["continue"] = json!("");
+    }
     drop(contents);
     Ok(Answer::json(200, lens(plane, call, target).many(&deleted, &metadata)))
 }
@@ -188,22 +193,22 @@ pub(crate) fn delete_object(
 }
 
 fn check_preconditions(target: &Target, old: &Value, options: &DeleteOptions) -> Reply<()> {
-    let refuse = |what: &str, wanted: &str, meta: &str, actual: &str| {
+    let refuse = |what: &str, wanted: &str, actual: &str, perhaps: &str| {
         Err(Refusal::conflict(
             // Here the real server names the kind.
             &Subject { plural: &target.resource.kind, ..target.resource.subject() },
             &target.name,
             &format!(
-                "the {what} in the precondition ({wanted}) does not match the {meta} in record ({actual}). The object might have been deleted and then recreated"
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({actual}). The object might have been {perhaps}"
             ),
         ))
     };
     if let Some(wanted) = options.uid.as_deref().filter(|uid| *uid != document::uid(old)) {
-        return refuse("UID", wanted, "UID", document::uid(old));
+        return refuse("UID", wanted, document::uid(old), "deleted and then recreated");
     }
     let actual = document::text(old, "/metadata/resourceVersion");
     if let Some(wanted) = options.resource_version.as_deref().filter(|version| *version != actual) {
-        return refuse("ResourceVersion", wanted, "ResourceVersion", actual);
+        return refuse("ResourceVersion", wanted, actual, "modified");
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ mod decode;
 mod delete;
 mod discovery;
 mod document;
+mod duplicates;
 mod faults;
 mod kinds;
 mod logs;

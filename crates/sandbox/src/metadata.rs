@@ -32,7 +32,11 @@ pub(crate) fn check_preconditions(target: &Target, old: &Value, new: &Value) -> 
         return Err(Refusal::conflict(
             &target.resource.subject(),
             &target.name,
-            &format!("Precondition failed: UID in precondition: {given}, UID in object meta: {actual}"),
+            &format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {given}, UID in object meta: {actual}",
+                storage_key(target)
+            ),
         ));
     }
     let given = document::text(new, "/metadata/resourceVersion");
@@ -46,6 +50,14 @@ pub(crate) fn check_preconditions(target: &Target, old: &Value, new: &Value) -> 
         return Err(Refusal::stale(&target.resource.subject(), &target.name));
     }
     Ok(())
+}
+
+/// Where the real server keeps the object; some of its messages say so.
+fn storage_key(target: &Target) -> String {
+    let resource = &target.resource;
+    let group = if resource.is_custom() { format!("{}/", resource.group) } else { String::new() };
+    let namespace = if resource.namespaced { format!("{}/", target.namespace) } else { String::new() };
+    format!("/registry/{group}{}/{namespace}{}", resource.plural, target.name)
 }
 
 /// Keeps what this write may not change: system metadata always, the rest by part.

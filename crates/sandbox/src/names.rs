@@ -59,6 +59,13 @@ fn name_rule(resource: &Resource) -> NameRule {
 pub(crate) fn check_metadata(resource: &Resource, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = document::name(object);
+    let prefix = document::text(object, "/metadata/generateName");
+    // The name that is made of a prefix may end in what no name may end in.
+    if let Some(why) =
+        name_problem(&name_rule(resource), prefix.trim_end_matches('-')).filter(|_| !prefix.is_empty())
+    {
+        causes.push(Cause::invalid("metadata.generateName", &json!(prefix), why));
+    }
     if name.is_empty() {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
     } else if let Some(why) = name_problem(&name_rule(resource), name) {
@@ -140,11 +147,20 @@ fn check_finalizers(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// An owner reference as Go prints it: its fields in their declared order.
+fn render_owner(owner: &Value) -> String {
+    let keys = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let parts: Vec<String> =
+        keys.iter().filter_map(|key| owner.get(*key).map(|value| format!("{key:?}:{value}"))).collect();
+    format!("{{{}}}", parts.join(","))
+}
+
 fn check_owners(object: &Value, causes: &mut Vec<Cause>) {
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let mut controllers = 0;
-    for (index, owner) in owners.into_iter().flatten().enumerate() {
-        let field = format!("metadata.ownerReferences[{index}]");
+    let mut controllers = Vec::new();
+    for owner in owners.into_iter().flatten() {
+        // The real server does not say which one.
+        let field = "metadata.ownerReferences";
         for (key, hint) in [
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),
@@ -156,15 +172,22 @@ fn check_owners(object: &Value, causes: &mut Vec<Cause>) {
             }
         }
         if owner.get("controller") == Some(&json!(true)) {
-            controllers += 1;
+            controllers.push(format!(
+                "{}/{}",
+                document::text(owner, "/kind"),
+                document::text(owner, "/name")
+            ));
         }
     }
-    if controllers > 1 {
-        let owners = object.pointer("/metadata/ownerReferences").cloned().unwrap_or_default();
-        causes.push(Cause::invalid(
-            "metadata.ownerReferences",
-            &owners,
-            "Only one reference can have Controller set to true",
-        ));
+    if let [first, second, ..] = controllers.as_slice() {
+        let shown: Vec<String> = owners.into_iter().flatten().map(render_owner).collect();
+        causes.push(Cause {
+            reason: "FieldValueInvalid",
+            message: format!(
+                "Invalid value: [{}]: Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}",
+                shown.join(",")
+            ),
+            field: "metadata.ownerReferences".to_owned(),
+        });
     }
 }

@@ -12,14 +12,24 @@ use crate::discovery::tagged;
 use crate::plane::Plane;
 use crate::refusal::{Refusal, Reply};
 use crate::registry::{Resource, api_version};
+use crate::request::accept_header;
 use crate::types::{self, Field, Shape, Type};
 
 /// Parameters that every write takes. `kubectl` looks for `fieldValidation` among them.
 const WRITE_PARAMETERS: &[&str] = &["dryRun", "fieldManager", "fieldValidation", "pretty"];
 
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// A version 2 document that says nothing but `swagger: "2.0"`, as protobuf.
+const EMPTY_V2: &[u8] = b"\x0a\x032.0";
+
 /// `/openapi/v2` and `/openapi/v3…`.
 pub(crate) fn serve(plane: &Plane, call: &Call, parts: &[&str]) -> Reply<Answer> {
     match parts {
+        ["openapi", "v2"] if accept_header(&call.headers).contains(V2_PROTOBUF) => {
+            let mut answer = Answer::json(200, EMPTY_V2);
+            answer.content_type = V2_PROTOBUF;
+            Ok(answer)
+        }
         ["openapi", "v2"] => Ok(tagged(
             call,
             &json!({ "swagger": "2.0", "info": { "title": "Kubernetes", "version": "v1.36.2" }, "paths": {}, "definitions": {} }),

@@ -136,6 +136,10 @@ fn page_of(
     selector: &Selector,
 ) -> Answer {
     let mut metadata = json!({ "resourceVersion": at.to_string() });
+    if target.resource.is_custom() {
+        // Lists of custom objects always say where they go on.
+        metadata["continue"] = json!("");
+    }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if limit > 0 && chosen.len() > limit {
         let rest = chosen.len() - limit;

@@ -135,6 +135,10 @@ impl Refusal {
         self.0.code
     }
 
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub fn retry_after_seconds(&self) -> Option<u32> {
         self.0.retry_after_seconds
     }
@@ -254,7 +258,11 @@ impl Refusal {
         };
         let message = format!("{} \"{name}\" is invalid: {list}", subject.qualified(subject.kind));
         let mut refusal = Self::new(422, "Invalid", message).about(subject, name);
-        refusal.0.details.insert("kind".into(), json!(subject.kind));
+        if subject.kind.is_empty() {
+            refusal.0.details.remove("kind");
+        } else {
+            refusal.0.details.insert("kind".into(), json!(subject.kind));
+        }
         refusal.with_causes(causes)
     }
 

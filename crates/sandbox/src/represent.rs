@@ -138,7 +138,7 @@ impl Lens {
 
     /// A bookmark: an object that carries nothing but the version reached.
     pub fn bookmark(&self, version: u64, initial_events_end: bool) -> Bytes {
-        let mut metadata = json!({ "resourceVersion": version.to_string(), "creationTimestamp": null });
+        let mut metadata = json!({ "resourceVersion": version.to_string() });
         if initial_events_end {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }

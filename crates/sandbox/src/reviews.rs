@@ -7,7 +7,7 @@ use crate::call::{Answer, Call, Target, User};
 use crate::decode;
 use crate::document;
 use crate::plane::Plane;
-use crate::refusal::{Cause, Refusal, Reply};
+use crate::refusal::{Cause, Refusal, Reply, Subject};
 
 /// POST of a review.
 pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
@@ -16,7 +16,7 @@ pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
     let status = match target.resource.plural.as_str() {
         "selfsubjectaccessreviews" => access_status(plane, target, &review, &call.user)?,
         "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            access_status(plane, target, &review, &asked_about(target, &review)?)?
+            access_status(plane, target, &review, &asked_about(&review))?
         }
         "selfsubjectrulesreviews" => {
             let namespace = document::text(&review, "/spec/namespace");
@@ -36,29 +36,33 @@ pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
 }
 
 /// The user and groups that a review names.
-fn asked_about(target: &Target, review: &Value) -> Reply<User> {
-    let user = User {
+fn asked_about(review: &Value) -> User {
+    User {
         name: document::text(review, "/spec/user").to_owned(),
         groups: review
             .pointer("/spec/groups")
             .and_then(Value::as_array)
             .map(|groups| groups.iter().filter_map(Value::as_str).map(str::to_owned).collect())
             .unwrap_or_default(),
-    };
-    if user.name.is_empty() && user.groups.is_empty() {
-        let cause =
-            Cause::invalid("spec.user", &json!(""), "at least one of user or group must be specified");
-        return Err(Refusal::invalid(&target.resource.subject(), "", &[cause]));
     }
-    Ok(user)
 }
 
 fn access_status(plane: &Plane, target: &Target, review: &Value, user: &User) -> Reply<Value> {
     let spec = review.get("spec").unwrap_or(&Value::Null);
-    let Some(question) = Question::of_review(spec) else {
+    let mut causes = Vec::new();
+    let question = Question::of_review(spec);
+    if question.is_none() {
         let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-        let cause = Cause::invalid("spec.resourceAttributes", &Value::Null, why);
-        return Err(Refusal::invalid(&target.resource.subject(), "", &[cause]));
+        causes.push(Cause::invalid("spec.resourceAttributes", &Value::Null, why));
+    }
+    if user.name.is_empty() && user.groups.is_empty() {
+        let why = "at least one of user or group must be specified";
+        causes.push(Cause::invalid("spec.user", &json!(""), why));
+    }
+    let Some(question) = question.filter(|_| causes.is_empty()) else {
+        // The real server leaves the kind out here.
+        let subject = Subject { kind: "", ..target.resource.subject() };
+        return Err(Refusal::invalid(&subject, "", &causes));
     };
     let decision = access::decide(&mut plane.store.lock(), user, &question);
     let mut status = json!({ "allowed": decision.allowed });

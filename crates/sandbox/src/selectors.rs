@@ -90,6 +90,10 @@ fn parse_labels(text: &str) -> Reply<Vec<LabelTerm>> {
     let unreadable = || {
         // The real parser names the token it stumbled over; the second word is the usual one.
         match text.split_whitespace().nth(1) {
+            Some("in" | "notin") => Refusal::bad_request(format!(
+                "unable to parse requirement: found '{}' expected: '('",
+                text.split_whitespace().nth(2).unwrap_or_default()
+            )),
             Some(word) => Refusal::bad_request(format!(
                 "unable to parse requirement: found '{word}', expected: in, notin, =, ==, !=, gt, lt"
             )),
@@ -203,7 +207,7 @@ fn parse_fields(text: &str, selectable: &[&str], api_version: &str) -> Reply<Vec
 }
 
 fn is_builtin(api_version: &str) -> bool {
-    let group = api_version.split('/').next().unwrap_or_default();
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
     crate::kinds::BUILT_IN.iter().any(|kind| kind.group == group)
 }
 

@@ -258,7 +258,6 @@ fn on_collection(plane: &Arc<Plane>, call: &Call, target: &Target) -> Reply<Answ
 
 fn on_object(plane: &Arc<Plane>, call: &Call, target: &Target) -> Reply<Answer> {
     match call.method {
-        Method::GET if call.query.flag("watch") => watch::open(plane, call, target),
         Method::GET => read::get(plane, call, target),
         Method::PUT => write::update(plane, call, target),
         Method::PATCH => patch::patch(plane, call, target),
@@ -280,8 +279,8 @@ fn on_part(plane: &Arc<Plane>, call: &Call, target: &Target) -> Reply<Answer> {
 fn verb(call: &Call, path: &ResourcePath) -> &'static str {
     let one = !path.name.is_empty();
     match call.method {
-        Method::GET if call.query.flag("watch") => "watch",
         Method::GET if one => "get",
+        Method::GET if call.query.flag("watch") => "watch",
         Method::GET => "list",
         Method::POST => "create",
         Method::PUT => "update",

@@ -12,11 +12,12 @@ use crate::call::{Answer, Call, Target, User};
 use crate::decode;
 use crate::document;
 use crate::plane::{Plane, format_seconds};
-use crate::refusal::Reply;
+use crate::refusal::{Cause, Refusal, Reply, Subject};
 use crate::store::Key;
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const DEFAULT_SECONDS: i64 = 3600;
+const SHORTEST_SECONDS: i64 = 600;
 
 /// POST of `serviceaccounts/x/token`.
 pub(crate) fn issue(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
@@ -29,6 +30,12 @@ pub(crate) fn issue(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         .object();
     let seconds =
         request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(DEFAULT_SECONDS);
+    if seconds < SHORTEST_SECONDS {
+        let subject = Subject { group: "authentication.k8s.io", plural: "", kind: "TokenRequest" };
+        let why = "may not specify a duration less than 10 minutes";
+        let cause = Cause::invalid("spec.expirationSeconds", &json!(seconds), why);
+        return Err(Refusal::invalid(&subject, "", &[cause]));
+    }
     let audiences = request
         .pointer("/spec/audiences")
         .cloned()

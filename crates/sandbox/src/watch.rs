@@ -28,7 +28,14 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 1800;
 /// Opens a watch.
 pub(crate) fn open(plane: &Arc<Plane>, call: &Call, target: &Target) -> Reply<Answer> {
     let selector = parse_selector(call, target)?;
-    let asked = parse_version(call.query.get("resourceVersion"))?;
+    let asked = parse_version(call.query.get("resourceVersion"));
+    // The watch cache has other words than lists.
+    let asked = asked.map_err(|_| {
+        let given = call.query.get("resourceVersion");
+        Refusal::plain_error(format!(
+            "resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: invalid syntax"
+        ))
+    })?;
     let bookmarks = call.query.flag("allowWatchBookmarks");
     let initial_events = parse_initial_events(call)?;
     let seconds = match call.query.number("timeoutSeconds")? {
@@ -55,7 +62,7 @@ pub(crate) fn open(plane: &Arc<Plane>, call: &Call, target: &Target) -> Reply<An
             pending.push_back(lens.event("ADDED", stored, first_row));
             first_row = false;
         }
-        if initial_events == Some(true) {
+        if initial_events == Some(true) && bookmarks {
             pending.push_back(lens.bookmark(current, true));
         }
         current

@@ -71,13 +71,14 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
         return Err(target.not_found());
     };
     check_named(target, &object)?;
-    check_update_version(target, &object)?;
+    let old = current.object();
+    check_update_version(target, &old, &object)?;
     let stored = replace_object(
         plane,
         &mut contents,
         target,
         &current,
-        &current.object(),
+        &old,
         object,
         Part::of(&target.subresource),
         &options,
@@ -100,7 +101,7 @@ pub(crate) fn create_object(
     check_type(target, &mut object)?;
     check_namespace_matches(target, &mut object)?;
     let sent = options.applied.as_ref().map(|_| object.clone());
-    admission::check_fields(target, &mut object, options.field_validation, warnings)
+    admission::check_fields(target, &mut object, options, warnings)
         .map_err(|undecodable| undecodable.into_refusal(target, None))?;
     if target.resource.terminating {
         return Err(Refusal::new(
@@ -241,7 +242,11 @@ pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
     }
     if target.resource.is_custom() {
         if given.1.is_empty() {
-            return Err(Refusal::bad_request("Object 'Kind' is missing in the request body"));
+            return Err(Refusal::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{object}' ({})",
+                wanted.1,
+                decode::shortened(object.to_string().as_bytes())
+            )));
         }
         if given.0 == wanted.0 && given.1 != wanted.1 {
             let subject = Subject { kind: given.1, ..target.resource.subject() };
@@ -346,7 +351,12 @@ pub(crate) fn check_named(target: &Target, object: &Value) -> Reply<()> {
 }
 
 /// Kinds that may not be replaced without saying which version is meant.
-fn check_update_version(target: &Target, object: &Value) -> Reply<()> {
+fn check_update_version(target: &Target, old: &Value, object: &Value) -> Reply<()> {
+    let uid = document::uid(object);
+    if !uid.is_empty() && uid != document::uid(old) {
+        // That it is another object is said first.
+        return check_preconditions(target, old, object);
+    }
     let given = document::text(object, "/metadata/resourceVersion");
     let strict = target.resource.is_custom()
         || ["leases", "poddisruptionbudgets", "runtimeclasses"].contains(&target.resource.plural.as_str())
@@ -379,7 +389,7 @@ pub(crate) fn replace_object(
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
     check_namespace_matches(target, &mut object)?;
-    admission::check_fields(target, &mut object, options.field_validation, warnings)
+    admission::check_fields(target, &mut object, options, warnings)
         .map_err(|undecodable| undecodable.into_refusal(target, patch.map(|shown| shown()).as_deref()))?;
     let mut object = convert::to_stored(&target.resource, target.version, object);
     check_preconditions(target, old, &object)?;
@@ -426,7 +436,9 @@ pub(crate) fn finish_update(
         if dry_run {
             return dry(contents, &target.resource, object);
         }
-        let stored = contents.put(&target.resource.table, object);
+        // The object goes as it was last stored; only the client sees what it made of it.
+        let version = current.resource_version;
+        let stored = Arc::new(Stored::from_object(&object, version, target.resource.selectable()));
         contents.remove(&target.resource.table, &stored.key);
         plane.after_write(contents, &target.resource, None, stored.key.name());
         return stored;
@@ -485,6 +497,7 @@ pub(crate) fn internal_options() -> WriteOptions {
         field_manager: "kube-apiserver".into(),
         force: false,
         applied: None,
+        duplicates: Vec::new(),
         user: None,
     }
 }

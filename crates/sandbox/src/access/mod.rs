@@ -64,7 +64,7 @@ impl Question {
                     name = named_by_selector(call.query.get("fieldSelector")).to_owned();
                 }
                 let verb = match (&call.method, path.name.is_empty()) {
-                    (&Method::GET, _) if call.query.flag("watch") => "watch",
+                    (&Method::GET, true) if call.query.flag("watch") => "watch",
                     (&Method::GET, true) => "list",
                     (&Method::GET, false) => "get",
                     (&Method::POST, _) => "create",

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::call::{FieldValidation, Target};
+use crate::call::{FieldValidation, Target, WriteOptions};
 use crate::refusal::{Cause, Refusal};
 use crate::schema::{self, Schema};
 use crate::types;
@@ -41,7 +41,7 @@ impl Undecodable {
 pub(crate) fn check_fields(
     target: &Target,
     object: &mut Value,
-    validation: FieldValidation,
+    options: &WriteOptions,
     warnings: &mut Vec<String>,
 ) -> Result<(), Undecodable> {
     let unknown = if target.resource.is_custom() {
@@ -49,11 +49,13 @@ pub(crate) fn check_fields(
     } else {
         read_built_in(target, object)?
     };
-    if unknown.is_empty() {
+    if unknown.is_empty() && options.duplicates.is_empty() {
         return Ok(());
     }
-    let sentences: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
-    match validation {
+    let twice = options.duplicates.iter().map(|path| format!("duplicate field {path:?}"));
+    let sentences: Vec<String> =
+        twice.chain(unknown.iter().map(|path| format!("unknown field {path:?}"))).collect();
+    match options.field_validation {
         FieldValidation::Ignore => {}
         FieldValidation::Warn => warnings.extend(sentences),
         FieldValidation::Strict => {
@@ -132,7 +134,7 @@ pub(super) fn validate_custom(target: &Target, object: &Value, old: Option<&Valu
     } else if schema::has_rules(schema) {
         causes.push(Cause::invalid(
             "<nil>",
-            &Value::from(""),
+            &Value::Null,
             "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
         ));
     }

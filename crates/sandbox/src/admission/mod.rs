@@ -28,7 +28,10 @@ pub(crate) fn prepare_create(
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => namespaces::prepare_create(object),
         ("", "pods") => pods::prepare_create(plane, contents, resource, object)?,
-        ("", "services") => services::prepare(plane, contents, object, None),
+        ("", "services") => {
+            services::refuse_taken_ports(contents, target, object)?;
+            services::prepare(plane, contents, object, None);
+        }
         ("apiextensions.k8s.io", "customresourcedefinitions") => crate::crd::prepare(plane, None, object),
         ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
             workloads::set_defaults(plural, object);
@@ -53,7 +56,10 @@ pub(crate) fn prepare_update(
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => namespaces::prepare_update(old, object, &target.subresource),
         ("", "pods") => pods::prepare_update(object),
-        ("", "services") => services::prepare(plane, contents, object, Some(old)),
+        ("", "services") => {
+            services::refuse_taken_ports(contents, target, object)?;
+            services::prepare(plane, contents, object, Some(old));
+        }
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             crate::crd::prepare(plane, Some(old), object);
         }

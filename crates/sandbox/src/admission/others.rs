@@ -142,6 +142,7 @@ pub(crate) fn validate(
         ("discovery.k8s.io", "endpointslices") => check_slice(object, old, allow_loopback, &mut causes),
         ("autoscaling", "horizontalpodautoscalers") => check_autoscaler(object, &mut causes),
         ("coordination.k8s.io", "leases") => {
+            let transitions = object.pointer("/spec/leaseTransitions").and_then(Value::as_i64);
             let seconds = object.pointer("/spec/leaseDurationSeconds").and_then(Value::as_i64);
             if let Some(seconds) = seconds.filter(|seconds| *seconds <= 0) {
                 causes.push(Cause::invalid(
@@ -150,26 +151,56 @@ pub(crate) fn validate(
                     "must be greater than 0",
                 ));
             }
+            if let Some(count) = transitions.filter(|count| *count < 0) {
+                causes.push(Cause::invalid(
+                    "spec.leaseTransitions",
+                    &json!(count),
+                    "must be greater than or equal to 0",
+                ));
+            }
         }
         ("policy", "poddisruptionbudgets") => {
             let set =
                 |key: &str| object.pointer(&format!("/spec/{key}")).is_some_and(|value| !value.is_null());
             if set("minAvailable") && set("maxUnavailable") {
-                causes.push(Cause::invalid(
-                    "spec",
-                    &object["spec"],
-                    "minAvailable and maxUnavailable cannot be both set",
-                ));
+                causes.push(Cause {
+                    reason: "FieldValueInvalid",
+                    message: format!(
+                        "Invalid value: {}: minAvailable and maxUnavailable cannot be both set",
+                        go_budget(&object["spec"])
+                    ),
+                    field: "spec".to_owned(),
+                });
+            }
+            for key in ["minAvailable", "maxUnavailable"] {
+                check_percent(object.pointer(&format!("/spec/{key}")), &format!("spec.{key}"), &mut causes);
             }
         }
         ("networking.k8s.io", "ingresses") => check_ingress(object, &mut causes),
-        ("", "configmaps" | "secrets") => check_immutable_data(object, old, &mut causes),
+        ("", "configmaps" | "secrets") => {
+            check_data_keys(object, &mut causes);
+            if plural == "secrets" {
+                check_secret(object, old, &mut causes);
+            }
+            check_immutable_data(object, old, &mut causes);
+        }
+        ("rbac.authorization.k8s.io", "roles" | "clusterroles") => {
+            check_rules(object, plural == "roles", &mut causes);
+        }
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             if let Some(old) = old
                 && old.get("roleRef") != object.get("roleRef")
             {
-                causes.push(Cause::invalid("roleRef", &object["roleRef"], "cannot change roleRef"));
+                let role = |key: &str| text(object, &format!("/roleRef/{key}")).to_owned();
+                let message = format!(
+                    "Invalid value: {{\"APIGroup\":{:?},\"Kind\":{:?},\"Name\":{:?}}}: cannot change roleRef",
+                    role("apiGroup"),
+                    role("kind"),
+                    role("name")
+                );
+                causes.push(Cause { reason: "FieldValueInvalid", message, field: "roleRef".to_owned() });
             }
+            check_binding(object, plural == "rolebindings", &mut causes);
         }
         _ => {}
     }
@@ -247,7 +278,11 @@ fn check_autoscaler(object: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.minReplicas", &json!(min), "must be greater than or equal to 1"));
     }
     if max < 1 {
-        causes.push(Cause::invalid("spec.maxReplicas", &json!(max), "must be greater than 0"));
+        causes.push(if max == 0 {
+            Cause::required("spec.maxReplicas", "must be set and greater than 0")
+        } else {
+            Cause::invalid("spec.maxReplicas", &json!(max), "must be greater than 0")
+        });
     }
     if max < min {
         causes.push(Cause::invalid(
@@ -261,6 +296,31 @@ fn check_autoscaler(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required(format!("spec.scaleTargetRef.{key}"), ""));
         }
     }
+    let api_version = text(object, "/spec/scaleTargetRef/apiVersion");
+    if api_version.is_empty() {
+        causes.push(Cause::invalid(
+            "spec.scaleTargetRef.apiVersion",
+            &json!(api_version),
+            "apiVersion must specify API group",
+        ));
+    }
+    let metrics = object.pointer("/spec/metrics").and_then(Value::as_array);
+    for (index, metric) in metrics.into_iter().flatten().enumerate() {
+        let source = match text(metric, "/type") {
+            "Resource" => "resource",
+            "Pods" => "pods",
+            "Object" => "object",
+            "External" => "external",
+            "ContainerResource" => "containerResource",
+            _ => continue,
+        };
+        if metric.get(source).is_none_or(Value::is_null) {
+            causes.push(Cause::required(
+                format!("spec.metrics[{index}].{source}"),
+                "must populate information for the given metric source",
+            ));
+        }
+    }
 }
 
 fn check_ingress(object: &Value, causes: &mut Vec<Cause>) {
@@ -268,11 +328,16 @@ fn check_ingress(object: &Value, causes: &mut Vec<Cause>) {
     if rules.is_empty() && object.pointer("/spec/defaultBackend").is_none() {
         causes.push(Cause::invalid(
             "spec",
-            &object["spec"],
+            &Value::Null,
             "either `defaultBackend` or `rules` must be specified",
         ));
     }
     for (index, rule) in rules.iter().enumerate() {
+        let host = text(rule, "/host");
+        let wildcard = host.contains('*');
+        if wildcard && !host.strip_prefix("*.").is_some_and(crate::names::is_dns_subdomain) {
+            causes.push(Cause::invalid(format!("spec.rules[{index}].host"), &json!(host), WILDCARD));
+        }
         let paths = rule.pointer("/http/paths").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for (at, path) in paths.iter().enumerate() {
             let field = format!("spec.rules[{index}].http.paths[{at}]");
@@ -285,6 +350,121 @@ fn check_ingress(object: &Value, causes: &mut Vec<Cause>) {
             }
             if path.get("backend").is_none() {
                 causes.push(Cause::required(format!("{field}.backend"), ""));
+            }
+        }
+    }
+}
+
+const WILDCARD: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+
+/// A disruption budget's spec as Go prints its internal form.
+fn go_budget(spec: &Value) -> String {
+    let field = |key: &str| spec.get(key).unwrap_or(&Value::Null).to_string();
+    format!(
+        "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+        field("minAvailable"),
+        field("selector"),
+        field("maxUnavailable"),
+        field("unhealthyPodEvictionPolicy")
+    )
+}
+
+/// A number or a percentage.
+fn check_percent(value: Option<&Value>, field: &str, causes: &mut Vec<Cause>) {
+    let Some(text) = value.and_then(Value::as_str) else { return };
+    let digits = text.strip_suffix('%').unwrap_or_default();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        causes.push(Cause::invalid(field, &json!(text), PERCENT));
+    }
+}
+
+fn check_data_keys(object: &Value, causes: &mut Vec<Cause>) {
+    for part in ["data", "binaryData"] {
+        for key in object.get(part).and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key) {
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if key.is_empty() || !key.bytes().all(legal) {
+                causes.push(Cause::invalid(format!("{part}[{key}]"), &json!(key), DATA_KEY));
+            }
+        }
+    }
+}
+
+/// What secrets of a type must hold, and that the type stays.
+fn check_secret(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let kind = text(object, "/type");
+    let needed: &[&str] = match kind {
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        _ => &[],
+    };
+    for key in needed {
+        if object.get("data").and_then(|data| data.get(*key)).is_none() {
+            causes.push(Cause::required(format!("data[{key}]"), ""));
+        }
+    }
+    if old.is_some_and(|old| text(old, "/type") != kind) {
+        causes.push(Cause::invalid("type", &json!(kind), "field is immutable"));
+    }
+}
+
+fn check_rules(object: &Value, namespaced: bool, causes: &mut Vec<Cause>) {
+    let rules = object.get("rules").and_then(Value::as_array);
+    for (index, rule) in rules.into_iter().flatten().enumerate() {
+        let empty = |key: &str| rule.get(key).and_then(Value::as_array).is_none_or(Vec::is_empty);
+        let at = format!("rules[{index}]");
+        if empty("verbs") {
+            causes.push(Cause::required(format!("{at}.verbs"), "verbs must contain at least one value"));
+        }
+        if !empty("nonResourceURLs") {
+            if namespaced {
+                let why = "namespaced rules cannot apply to non-resource URLs";
+                causes.push(Cause::invalid(format!("{at}.nonResourceURLs"), &rule["nonResourceURLs"], why));
+            }
+            if !empty("apiGroups") || !empty("resources") || !empty("resourceNames") {
+                let why = "rules cannot apply to both regular resources and non-resource URLs";
+                causes.push(Cause::invalid(format!("{at}.nonResourceURLs"), &rule["nonResourceURLs"], why));
+            }
+            continue;
+        }
+        if empty("apiGroups") {
+            let hint = "resource rules must supply at least one api group";
+            causes.push(Cause::required(format!("{at}.apiGroups"), hint));
+        }
+        if empty("resources") {
+            let hint = "resource rules must supply at least one resource";
+            causes.push(Cause::required(format!("{at}.resources"), hint));
+        }
+    }
+}
+
+fn check_binding(object: &Value, namespaced: bool, causes: &mut Vec<Cause>) {
+    let kinds: &[&str] = if namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    let kind = text(object, "/roleRef/kind");
+    if !kinds.contains(&kind) {
+        let allowed: Vec<String> = kinds.iter().map(|one| (*one).to_owned()).collect();
+        causes.push(Cause::unsupported("roleRef.kind", &json!(kind), &allowed));
+    }
+    if text(object, "/roleRef/name").is_empty() {
+        causes.push(Cause::required("roleRef.name", ""));
+    }
+    for (index, subject) in object.get("subjects").and_then(Value::as_array).into_iter().flatten().enumerate()
+    {
+        let at = format!("subjects[{index}]");
+        if text(subject, "/name").is_empty() {
+            causes.push(Cause::required(format!("{at}.name"), ""));
+        }
+        match text(subject, "/kind") {
+            "ServiceAccount" if !namespaced && text(subject, "/namespace").is_empty() => {
+                causes.push(Cause::required(format!("{at}.namespace"), ""));
+            }
+            "ServiceAccount" | "User" | "Group" => {}
+            other => {
+                let allowed = ["ServiceAccount", "User", "Group"].map(str::to_owned);
+                causes.push(Cause::unsupported(format!("{at}.kind"), &json!(other), &allowed));
             }
         }
     }

@@ -220,6 +220,11 @@ fn check_container<'a>(
         }
     }
     check_resources(container, at, causes);
+    let policy = text(container, "/imagePullPolicy");
+    if !matches!(policy, "" | "Always" | "IfNotPresent" | "Never") {
+        let allowed = ["Always", "IfNotPresent", "Never"].map(str::to_owned);
+        causes.push(Cause::unsupported(format!("{at}.imagePullPolicy"), &json!(policy), &allowed));
+    }
 }
 
 fn check_resources(container: &Value, at: &str, causes: &mut Vec<Cause>) {

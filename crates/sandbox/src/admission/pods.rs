@@ -22,6 +22,12 @@ pub(crate) fn prepare_create(
     let name = document::name(object).to_owned();
     let spec = map_at(object, "spec");
     default_pod(spec);
+    if let Some(account) = missing_account(contents, &namespace, spec) {
+        let why = format!(
+            "error looking up service account {namespace}/{account}: serviceaccount {account:?} not found"
+        );
+        return Err(Refusal::forbidden(&resource.subject(), &name, &why));
+    }
     add_service_account(plane, contents, &namespace, spec);
     add_tolerations(spec);
     let class = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -56,6 +62,14 @@ fn default_pod(spec: &mut Map<String, Value>) {
             requests.entry(name).or_insert(limit);
         }
     });
+}
+
+/// The account a pod names and that is not there. The default one is not waited for: planes without the
+/// controller that makes it shall run pods too.
+fn missing_account(contents: &Contents, namespace: &str, spec: &Map<String, Value>) -> Option<String> {
+    let name = spec.get("serviceAccountName").or(spec.get("serviceAccount"))?.as_str()?;
+    let wanted = !matches!(name, "" | "default");
+    (wanted && contents.get("serviceaccounts", &Key::new(namespace, name)).is_none()).then(|| name.to_owned())
 }
 
 fn add_service_account(plane: &Plane, contents: &Contents, namespace: &str, spec: &mut Map<String, Value>) {
@@ -176,14 +190,12 @@ const IMMUTABLE: &str = "pod updates may not change fields other than `spec.cont
 fn mutable_parts_removed(object: &Value) -> Value {
     let mut spec = object.get("spec").cloned().unwrap_or_default();
     let map = as_map(&mut spec);
-    for key in [
-        "activeDeadlineSeconds",
-        "tolerations",
-        "terminationGracePeriodSeconds",
-        "nodeName",
-        "ephemeralContainers",
-        "schedulingGates",
-    ] {
+    // A negative grace period may be set to one second.
+    if map.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|grace| grace < 0) {
+        map.insert("terminationGracePeriodSeconds".into(), json!(1));
+    }
+    for key in ["activeDeadlineSeconds", "tolerations", "nodeName", "ephemeralContainers", "schedulingGates"]
+    {
         map.remove(key);
     }
     each_container(map, |container| {

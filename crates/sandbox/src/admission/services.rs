@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::call::Target;
 use crate::document::{self, as_map, default_to, map_at, text};
 use crate::names::{check_labels, is_dns_label};
 use crate::plane::Plane;
-use crate::refusal::Cause;
+use crate::refusal::{Cause, Refusal, Reply};
 use crate::store::Contents;
 
 /// Cluster addresses come from 10.96.0.0/16, node ports from Kubernetes' own range.
@@ -111,6 +112,37 @@ fn free_address(plane: &Plane, contents: &mut Contents, _name: &(String, String)
     }
 }
 
+/// Refuses node ports that another Service has.
+pub(crate) fn refuse_taken_ports(contents: &mut Contents, target: &Target, object: &Value) -> Reply<()> {
+    let ports = |object: &Value| -> Vec<u64> {
+        let list = object.pointer("/spec/ports").and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .map(|port| port.get("nodePort").and_then(Value::as_u64).unwrap_or(0))
+            .collect()
+    };
+    let wanted = ports(object);
+    if wanted.iter().all(|port| *port == 0) {
+        return Ok(());
+    }
+    let own = (document::namespace(object), document::name(object));
+    let others = contents.table("services").scope("");
+    let taken: HashSet<u64> = others
+        .filter(|stored| (stored.key.namespace(), stored.key.name()) != own)
+        .flat_map(|stored| ports(&stored.object()))
+        .collect();
+    let causes: Vec<Cause> = wanted
+        .iter()
+        .enumerate()
+        .filter(|(_, port)| **port > 0 && taken.contains(*port))
+        .map(|(index, port)| {
+            let field = format!("spec.ports[{index}].nodePort");
+            Cause::invalid(field, &json!(port), "provided port is already allocated")
+        })
+        .collect();
+    if causes.is_empty() { Ok(()) } else { Err(Refusal::invalid(&target.resource.subject(), own.1, &causes)) }
+}
+
 fn default_node_ports(
     plane: &Plane,
     contents: &mut Contents,
@@ -156,10 +188,6 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let spec = object.get("spec").cloned().unwrap_or_default();
     let kind = text(&spec, "/type");
-    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
-        let allowed = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"].map(str::to_owned);
-        causes.push(Cause::unsupported("spec.type", &json!(kind), &allowed));
-    }
     let headless = text(&spec, "/clusterIP") == "None";
     let ports = spec.get("ports").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if ports.is_empty() && !headless && kind != "ExternalName" {
@@ -167,6 +195,10 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     }
     check_ports(ports, &mut causes);
     check_labels(spec.get("selector"), "spec.selector", &mut causes);
+    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
+        let allowed = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"].map(str::to_owned);
+        causes.push(Cause::unsupported("spec.type", &json!(kind), &allowed));
+    }
     if let Some(old) = old.and_then(|old| old.get("spec"))
         && kind != "ExternalName"
         && text(old, "/type") != "ExternalName"
@@ -210,9 +242,31 @@ fn check_ports(ports: &[Value], causes: &mut Vec<Cause>) {
             let allowed = ["SCTP", "TCP", "UDP"].map(str::to_owned);
             causes.push(Cause::unsupported(format!("{at}.protocol"), &json!(protocol), &allowed));
         }
+        check_target_port(port, &at, causes);
         if numbers.contains(&(number, protocol)) {
             causes.push(Cause::duplicate(&at, &json!({ "port": number, "protocol": protocol })));
         }
         numbers.push((number, protocol));
+    }
+}
+
+/// A target port is a number or the name of a container's port.
+fn check_target_port(port: &Value, at: &str, causes: &mut Vec<Cause>) {
+    let field = format!("{at}.targetPort");
+    match port.get("targetPort") {
+        Some(target @ Value::Number(number)) if !(1..=65535).contains(&number.as_i64().unwrap_or(0)) => {
+            causes.push(Cause::invalid(field, target, "must be between 1 and 65535, inclusive"));
+        }
+        Some(target @ Value::String(name)) => {
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if name.len() > 15 {
+                causes.push(Cause::invalid(&field, target, "must be no more than 15 characters"));
+            }
+            if !name.chars().all(legal) {
+                let why = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
+                causes.push(Cause::invalid(&field, target, why));
+            }
+        }
+        _ => {}
     }
 }

@@ -133,6 +133,8 @@ pub(crate) fn validate(plural: &str, object: &Value, old: Option<&Value>) -> Vec
     if plural == "cronjobs" {
         if text(&spec, "/schedule").is_empty() {
             causes.push(Cause::required("spec.schedule", ""));
+        } else if let Some(why) = schedule_problem(text(&spec, "/schedule")) {
+            causes.push(Cause::invalid("spec.schedule", &spec["schedule"], why));
         }
         let at = "spec.jobTemplate.spec.template";
         check_template(spec.pointer("/jobTemplate/spec/template"), at, &["OnFailure", "Never"], &mut causes);
@@ -158,8 +160,57 @@ pub(crate) fn validate(plural: &str, object: &Value, old: Option<&Value>) -> Vec
     check_selector(plural, &spec, &mut causes);
     let restarts: &[&str] = if plural == "jobs" { &["OnFailure", "Never"] } else { &["Always"] };
     check_template(spec.get("template"), "spec.template", restarts, &mut causes);
+    if plural == "deployments" {
+        check_strategy(&spec, &mut causes);
+    }
     check_immutable(plural, &spec, old, &mut causes);
     causes
+}
+
+/// Why a schedule cannot be read: it has five fields or is a word like `@daily`.
+fn schedule_problem(schedule: &str) -> Option<String> {
+    if schedule.starts_with('@') {
+        return None;
+    }
+    let fields: Vec<&str> = schedule.split_whitespace().collect();
+    (fields.len() != 5)
+        .then(|| format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")))
+}
+
+fn check_strategy(spec: &Value, causes: &mut Vec<Cause>) {
+    let kind = text(spec, "/strategy/type");
+    let rolling = spec.pointer("/strategy/rollingUpdate").filter(|rolling| !rolling.is_null());
+    match (kind, rolling) {
+        ("Recreate", Some(_)) => causes.push(Cause::forbidden(
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        )),
+        ("RollingUpdate", Some(rolling)) => {
+            let none = |key: &str| matches!(rolling.get(key), Some(value) if *value == 0 || *value == "0%");
+            if none("maxUnavailable") && none("maxSurge") {
+                causes.push(Cause::invalid(
+                    "spec.strategy.rollingUpdate.maxUnavailable",
+                    &rolling["maxUnavailable"],
+                    "may not be 0 when `maxSurge` is 0",
+                ));
+            }
+        }
+        ("Recreate" | "RollingUpdate", None) => {}
+        _ => {
+            let allowed = ["Recreate", "RollingUpdate"].map(str::to_owned);
+            causes.push(Cause::unsupported("spec.strategy.type", &json!(kind), &allowed));
+        }
+    }
+    let number = |key: &str| spec.get(key).and_then(Value::as_i64);
+    if let (Some(deadline), Some(ready)) = (number("progressDeadlineSeconds"), number("minReadySeconds"))
+        && deadline <= ready
+    {
+        causes.push(Cause::invalid(
+            "spec.progressDeadlineSeconds",
+            &json!(deadline),
+            "must be greater than minReadySeconds",
+        ));
+    }
 }
 
 fn check_selector(plural: &str, spec: &Value, causes: &mut Vec<Cause>) {

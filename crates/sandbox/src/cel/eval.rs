@@ -161,6 +161,17 @@ fn call(name: &str, args: &[Expr], names: &mut Names) -> Outcome {
         },
         ("size", [of]) => size(&evaluate(of, names)?),
         ("dyn", [of]) => evaluate(of, names),
+        // Durations are only ever compared, so their nanoseconds will do.
+        ("duration", [of]) => match evaluate(of, names)? {
+            Value::String(text) => glidepath_gocompat::duration::parse(&text)
+                .map(|nanoseconds| json!(nanoseconds))
+                .map_err(|_| Failure::Unsupported),
+            _ => Err(Failure::Unsupported),
+        },
+        ("isIP", [of]) => match evaluate(of, names)? {
+            Value::String(text) => Ok(json!(text.parse::<std::net::IpAddr>().is_ok())),
+            _ => Err(Failure::Unsupported),
+        },
         ("int", [of]) => match evaluate(of, names)? {
             Value::String(text) => {
                 text.parse::<i64>().map(|number| json!(number)).map_err(|_| Failure::Unsupported)
@@ -205,6 +216,9 @@ fn method(of: &Expr, name: &str, args: &[Expr], names: &mut Names) -> Outcome {
         return Ok(json!(items.join(by)));
     }
     let Value::String(text) = &value else { return Err(Failure::Unsupported) };
+    if name == "substring" {
+        return substring(text, &args);
+    }
     match (name, texts.as_slice()) {
         ("startsWith", [other]) => Ok(json!(text.starts_with(other))),
         ("endsWith", [other]) => Ok(json!(text.ends_with(other))),
@@ -218,6 +232,23 @@ fn method(of: &Expr, name: &str, args: &[Expr], names: &mut Names) -> Outcome {
         ("trim", []) => Ok(json!(text.trim())),
         ("split", [by]) => Ok(json!(text.split(by).collect::<Vec<_>>())),
         ("replace", [from, to]) => Ok(json!(text.replace(from, to))),
+        _ => Err(Failure::Unsupported),
+    }
+}
+
+/// The characters from one index up to another, or to the end.
+fn substring(text: &str, args: &[Value]) -> Outcome {
+    let index = |value: &Value| value.as_u64().and_then(|index| usize::try_from(index).ok());
+    let count = text.chars().count();
+    let (from, to) = match args {
+        [from] => (index(from), Some(count)),
+        [from, to] => (index(from), index(to)),
+        _ => return Err(Failure::Unsupported),
+    };
+    match (from, to) {
+        (Some(from), Some(to)) if from <= to && to <= count => {
+            Ok(json!(text.chars().skip(from).take(to - from).collect::<String>()))
+        }
         _ => Err(Failure::Unsupported),
     }
 }

@@ -117,6 +117,90 @@ mod tests {
         assert_eq!(check("self.missing == 1", route), Err(Failure::NoSuchKey("missing".into())));
     }
 
+    /// The rules as the Gateway API publishes them.
+    fn gateway_rules() -> Vec<&'static str> {
+        let lines = include_str!("../../tests/rules/gateway-api.txt").lines();
+        lines.filter(|line| !line.starts_with('#')).collect()
+    }
+
+    #[test]
+    fn every_rule_of_the_gateway_api_can_be_read() {
+        let rules = gateway_rules();
+        assert!(rules.len() > 90);
+        for rule in rules {
+            assert!(parse(rule).is_some(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn rules_of_the_gateway_api_tell_good_values_from_bad_ones() {
+        let table = [
+            (
+                "!(duration(self) < duration('1s') || duration(self) > duration('1h'))",
+                json!("30s"),
+                json!("2h"),
+            ),
+            ("self.all(h, !isIP(h))", json!(["example.com"]), json!(["10.0.0.1"])),
+            (
+                "(self.type in ['Exact','PathPrefix']) ? self.value.startsWith('/') : true",
+                json!({ "type": "Exact", "value": "/a" }),
+                json!({ "type": "Exact", "value": "a" }),
+            ),
+            (
+                "self.filter(f, f.type == 'URLRewrite').size() <= 1",
+                json!([{ "type": "URLRewrite" }]),
+                json!([{ "type": "URLRewrite" }, { "type": "URLRewrite" }]),
+            ),
+            (
+                "self.all(l1, self.exists_one(l2, l1.name == l2.name))",
+                json!([{ "name": "a" }, { "name": "b" }]),
+                json!([{ "name": "a" }, { "name": "a" }]),
+            ),
+            (
+                "!(has(self.requestMirror) && self.type != 'RequestMirror')",
+                json!({ "type": "RequestMirror", "requestMirror": {} }),
+                json!({ "type": "CORS", "requestMirror": {} }),
+            ),
+            (
+                "(size(self.group) == 0 && self.kind == 'Service') ? has(self.port) : true",
+                json!({ "group": "", "kind": "Service", "port": 80 }),
+                json!({ "group": "", "kind": "Service" }),
+            ),
+            (
+                "self.numerator <= self.denominator",
+                json!({ "numerator": 1, "denominator": 100 }),
+                json!({ "numerator": 2, "denominator": 1 }),
+            ),
+            ("!('*' in self && self.size() > 1)", json!(["*"]), json!(["*", "a"])),
+            (
+                "self.all(key, key.split(\"/\")[0].size() < 253)",
+                json!({ "a/b": 1 }),
+                json!({ "a".repeat(253): 1 }),
+            ),
+            (
+                "self.all(h, h.contains('*') ? (h.startsWith('*.') && h.substring(2).matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$')) : true)",
+                json!(["*.example.com"]),
+                json!(["a.*"]),
+            ),
+            (
+                "(self.type in ['Exact','PathPrefix']) ? self.value.matches(r\"\"\"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$\"\"\") : true",
+                json!({ "type": "Exact", "value": "/a%20b" }),
+                json!({ "type": "Exact", "value": "/a b" }),
+            ),
+            (
+                "self.mode == 'Terminate' ? size(self.certificateRefs) > 0 || size(self.options) > 0 : true",
+                json!({ "mode": "Terminate", "certificateRefs": [{}] }),
+                json!({ "mode": "Terminate", "certificateRefs": [], "options": {} }),
+            ),
+        ];
+        let published = gateway_rules();
+        for (rule, good, bad) in table {
+            assert!(published.contains(&rule), "{rule}");
+            assert_eq!(check(rule, good), Ok(true), "{rule}");
+            assert_eq!(check(rule, bad), Ok(false), "{rule}");
+        }
+    }
+
     #[test]
     fn what_is_not_known_is_not_parsed_or_not_evaluated() {
         for rule in ["self.a ==", "self.a ==== 1", "[1,", "'open"] {

@@ -65,6 +65,12 @@ fn number(text: &str) -> Option<(Token, &str)> {
 }
 
 fn quoted(text: &str, quote: char, raw: bool) -> Option<(Token, &str)> {
+    let triple = [quote; 3].iter().collect::<String>();
+    if let Some(inner) = text.strip_prefix(&triple) {
+        // Between three quotes anything may stand; escapes are only known in raw form.
+        let end = inner.find(&triple).filter(|end| raw || !inner[..*end].contains('\\'))?;
+        return Some((Token::Literal(json!(&inner[..end])), &inner[end + triple.len()..]));
+    }
     let mut out = String::new();
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {

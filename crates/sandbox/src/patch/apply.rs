@@ -127,6 +127,11 @@ fn merged(target: &Target, live: &Value, config: &Value, writer: &Writer, force:
         managed::remove(node, &mut object, &gone, &kept);
     }
     let comparison = managed::compare(node, live, &object);
+    if !force && writer.manager == "kubectl" && writer.subresource.is_empty() {
+        // Whoever moves from client-side to server-side apply does not conflict with the former.
+        let upgraded = last_applied(target, live);
+        yield_fields(&mut entries, &comparison.written.intersection(&upgraded), own);
+    }
     refuse_conflicts(&mut entries, &comparison.written, own, force)?;
     for entry in entries.iter_mut().filter(|entry| !own(entry)) {
         entry.fields.subtract(&comparison.removed);
@@ -137,6 +142,10 @@ fn merged(target: &Target, live: &Value, config: &Value, writer: &Writer, force:
         entries.push(managed::own_entry(writer, applied));
     }
     managed::set_entries(&mut object, entries);
+    if writer.manager == "kubectl" && writer.subresource.is_empty() {
+        // The server does this on nobody's behalf: it is in no manager's fields.
+        renew_last_applied(&mut object, &config);
+    }
     Ok(convert::from_stored(resource, target.version, object))
 }
 
@@ -147,6 +156,47 @@ fn comparison_changes(live: &Value, object: &Value) -> bool {
         value
     };
     plain(live) != plain(object)
+}
+
+/// The fields of the last client-side apply, as its annotation tells, that still have its values.
+fn last_applied(target: &Target, live: &Value) -> FieldSet {
+    let text = live.pointer("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration");
+    let parsed = text.and_then(Value::as_str).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Some(mut config) = parsed.filter(Value::is_object) else { return FieldSet::default() };
+    if let Some(kind) = crate::types::of_kind(&target.api_version(), &target.resource.kind) {
+        let mut canonical = config.clone();
+        if crate::types::decode_bare(kind, &mut canonical).is_ok() {
+            config = canonical;
+        }
+    }
+    let node = Node::of(&target.resource);
+    let config = convert::to_stored(&target.resource, target.version, config);
+    let mut fields = applied_fields(target, &config);
+    let mut laid_over = live.clone();
+    managed::merge(node, &mut laid_over, &identity_removed(&config));
+    fields.subtract(&managed::compare(node, live, &laid_over).written);
+    fields
+}
+
+/// The annotation of a client-side apply that went before says from now on what was applied here.
+fn renew_last_applied(object: &mut Value, config: &Value) {
+    const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let Some(text) = annotations.get_mut(ANNOTATION) else { return };
+    let mut config = config.clone();
+    if let Some(own) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        own.remove(ANNOTATION);
+    }
+    *text = json!(format!("{config}\n"));
+}
+
+/// Takes fields away from every other manager.
+fn yield_fields(entries: &mut [Entry], fields: &FieldSet, own: impl Fn(&Entry) -> bool) {
+    for entry in entries.iter_mut().filter(|entry| !own(entry)) {
+        entry.fields.subtract(fields);
+    }
 }
 
 /// What the configuration claims.

@@ -62,6 +62,12 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
 fn parse(call: &Call, target: &Target) -> Reply<Patch> {
     match call.content_type() {
         JSON_PATCH => {
+            let raw: Value = decode::patch(&call.body)?;
+            if raw.is_object() {
+                return Err(Refusal::bad_request(
+                    "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+                ));
+            }
             let patch: json_patch::Patch = decode::patch(&call.body)?;
             if patch.0.len() > OPERATIONS_LIMIT {
                 return Err(Refusal::new(
@@ -76,7 +82,13 @@ fn parse(call: &Call, target: &Target) -> Reply<Patch> {
             Ok(Patch::Json(patch))
         }
         MERGE_PATCH => Ok(Patch::Merge(decode_map(&call.body)?)),
-        STRATEGIC_PATCH if !target.resource.is_custom() => Ok(Patch::Strategic(decode_map(&call.body)?)),
+        STRATEGIC_PATCH if !target.resource.is_custom() => {
+            decode_map(&call.body).map(Patch::Strategic).map_err(|refusal| {
+                // The reader of strategic patches does not say what it was doing.
+                let words = refusal.message().strip_prefix("error decoding patch: ").map(str::to_owned);
+                words.map_or(refusal, Refusal::bad_request)
+            })
+        }
         _ if target.resource.is_custom() => {
             Err(Refusal::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY_PATCH]))
         }

@@ -262,10 +262,17 @@ fn validate_map(schema: &Schema, value: &Value, old: Option<&Value>, at: &str, c
             format!("{at} in body should have at least {min} properties"),
         ));
     }
-    for key in schema.required.iter().filter(|key| !map.contains_key(*key)) {
+    let empty = |key: &str| {
+        map.get(key).is_none_or(Value::is_null)
+            && !schema.properties.get(key).is_some_and(|inner| inner.nullable)
+    };
+    for key in schema.required.iter().filter(|key| !map.contains_key(*key) || empty(key)) {
         causes.push(Cause::required(path(key), ""));
     }
     for (key, value) in map {
+        if value.is_null() && schema.required.contains(key) && empty(key) {
+            continue;
+        }
         if let Some(inner) = schema.properties.get(key).or(schema.additional.as_deref()) {
             validate(inner, value, old.and_then(|old| old.get(key)), &path(key), causes);
         }

@@ -99,7 +99,11 @@ impl Reader {
         let wrong = |value: &Value, wanted: &str| Err(mismatch(value, owner, at, wanted));
         let read = match (shape, value) {
             (Shape::Any, value) => value,
-            (Shape::String | Shape::Bytes, Value::String(text)) => Value::String(text),
+            (Shape::Bytes, Value::String(text)) => match illegal_base64(&text) {
+                Some(at) => return Err(format!("illegal base64 data at input byte {at}")),
+                None => Value::String(text),
+            },
+            (Shape::String, Value::String(text)) => Value::String(text),
             (Shape::Time, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
                 Ok(at) => json!(crate::plane::format_seconds(at)),
                 Err(_) => {
@@ -257,6 +261,15 @@ fn without_indices(path: &str) -> String {
         }
     }
     out
+}
+
+/// Where text stops being base64.
+fn illegal_base64(text: &str) -> Option<usize> {
+    use base64::Engine as _;
+    let plain: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    base64::engine::general_purpose::STANDARD.decode(&plain).err()?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    Some(text.chars().position(|c| !legal(c)).unwrap_or(plain.len() / 4 * 4))
 }
 
 #[cfg(test)]

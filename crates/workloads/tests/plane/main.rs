@@ -7,4 +7,5 @@ mod disruption;
 mod garbage;
 mod jobs;
 mod pods;
+mod switches;
 mod world;
