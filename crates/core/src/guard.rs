@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::plan::{Action, Blocker, BlockerOwner, Invariant, Plan, PlannedAction, Veto};
+use crate::rollout::pause::is_promoted_after_abort;
 use crate::rollout::project::merge;
 use crate::rollout::replicas::pods_for_weight;
 use crate::snapshot::{AnalysisSnapshot, ExperimentSnapshot, RolloutSnapshot};
@@ -168,8 +169,8 @@ impl<'a> Facts<'a> {
         });
         let written = written.last();
         let same_template = written.as_ref().is_none_or(|written| is_same_update(&rollout.status, written));
-        let aborted =
-            (rollout.status.abort && same_template) || written.as_ref().is_some_and(|written| written.abort);
+        let aborted = (rollout.status.abort && !is_promoted_after_abort(&rollout.status) && same_template)
+            || written.as_ref().is_some_and(|written| written.abort);
         Self { snapshot, rollout, replicas: rollout.replicas(), written, aborted }
     }
 
@@ -381,7 +382,11 @@ impl<'a> Facts<'a> {
     /// Invariant 5: abort beats promote, and is sticky for its revision.
     fn judge_abort(&self, written: &RolloutStatus) -> Option<(Invariant, String)> {
         let stored = &self.rollout.status;
-        if !stored.abort || stored.stable_rs == stored.current_pod_hash || !is_same_update(stored, written) {
+        if !stored.abort
+            || is_promoted_after_abort(stored)
+            || stored.stable_rs == stored.current_pod_hash
+            || !is_same_update(stored, written)
+        {
             return None;
         }
         if written.stable_rs != stored.stable_rs {

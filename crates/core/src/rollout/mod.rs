@@ -18,7 +18,7 @@ mod history;
 mod identity;
 mod old_sets;
 mod pass;
-mod pause;
+pub(crate) mod pause;
 mod phase;
 mod pod_template;
 pub mod project;

@@ -126,6 +126,12 @@ impl<'a> Pass<'a> {
             self.create_new_replica_set();
             return;
         }
+        if super::pause::is_promoted_after_abort(&self.ro.status) {
+            let mut status = self.ro.status.clone();
+            (status.abort, status.aborted_at) = (false, None);
+            self.out.status = Some(status);
+            return;
+        }
         if self.ro.is_fully_promoted() && self.ro.status.abort {
             self.pause.remove_abort();
         }

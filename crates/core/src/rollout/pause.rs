@@ -78,6 +78,12 @@ impl PauseChanges {
     }
 }
 
+/// Whether a person asked for the full promotion of an update that was aborted before: that ends the abort. Of
+/// two words spoken since the last decision, the abort counts (B-12); it clears the other as it is recorded.
+pub(crate) fn is_promoted_after_abort(status: &RolloutStatus) -> bool {
+    status.abort && status.aborted_at.is_some() && status.promote_full
+}
+
 /// The stored pause with that reason.
 pub(crate) fn find<'a>(rollout: &'a Rollout, reason: &PauseReason) -> Option<&'a PauseCondition> {
     rollout.status.pause_conditions.iter().find(|condition| condition.reason == *reason)

@@ -373,3 +373,23 @@ fn a_plugin_step_is_refused_by_name_once_and_can_be_skipped_r417_r787_b24() {
     assert_eq!(phase(&world).1, "CanaryPauseStep");
     assert!(world.last.standing.is_empty());
 }
+
+#[test]
+fn a_full_promotion_after_an_abort_ends_it_r526() {
+    let steps = json!({"steps": [{"setWeight": 50}, {"pause": {}}]});
+    for spec in [canary(2, steps), blue_green(2, json!({"autoPromotionEnabled": false}))] {
+        let mut world = deployed(spec, &["active", "preview"], 0);
+        world.set_image("web:2");
+        world.run_for(10);
+        world.snapshot.rollout.status.abort = true;
+        world.run_for(60);
+        assert_eq!(phase(&world).0, "Degraded");
+        world.snapshot.rollout.status.promote_full = true;
+        world.run_for(60);
+        assert_eq!(phase(&world).0, "Healthy");
+        assert_eq!(
+            (world.set_of("web:2").unwrap().replicas(), world.snapshot.rollout.status.abort),
+            (2, false)
+        );
+    }
+}
