@@ -80,5 +80,5 @@ pub(crate) fn bench(rest: &[String]) -> Result<()> {
 
 /// `cargo xtask fuzz`.
 pub(crate) fn fuzz(rest: &[String]) -> Result<()> {
-    cargo(&with_rest(&["run", "--release", "--quiet", "--package", "glidepath-fuzz", "--"], rest))
+    cargo(&with_rest(&["run", "--profile", "fuzz", "--quiet", "--package", "glidepath-fuzz", "--"], rest))
 }

@@ -14,7 +14,8 @@ pub(crate) struct Figures {
 impl Figures {
     /// Records a figure.
     pub(crate) fn set(&mut self, name: &str, unit: &'static str, value: f64) {
-        self.rows.push((name.to_owned(), unit, value));
+        // A sum of nothing is -0.0, which reads like a mistake.
+        self.rows.push((name.to_owned(), unit, value + 0.0));
     }
 
     /// Records detail that goes to the JSON only.

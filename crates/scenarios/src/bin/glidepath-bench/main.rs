@@ -8,6 +8,7 @@ mod controller;
 mod figures;
 mod load;
 mod plans;
+mod virtual_time;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -88,6 +89,7 @@ async fn run() -> Result<()> {
     };
     let mut figures = Figures::default();
     plans::measure(&mut figures);
+    virtual_time::measure(&mut figures)?;
 
     let folder = tempfile::tempdir()?;
     let (client, kubeconfig, _plane) = match &options.kubeconfig {
