@@ -154,6 +154,29 @@ fn a_rollback_within_the_window_skips_steps_and_pauses_e70_e71() {
 }
 
 #[test]
+fn sets_that_history_took_do_not_count_for_the_window_e73() {
+    for (gone, want) in [(true, "Healthy"), (false, "Paused")] {
+        let mut spec = canary(2, json!({}));
+        spec["rollbackWindow"] = json!({"revisions": 3});
+        let mut world = deployed(spec, &[], 0);
+        for number in 2..6 {
+            world.set_image(&format!("web:{number}"));
+            world.run_for(10);
+        }
+        world.edit(|rollout| {
+            rollout.spec.strategy.canary =
+                serde_json::from_value(json!({"steps": [{"setWeight": 50}, {"pause": {}}]})).unwrap();
+        });
+        world.run_for(10);
+        let second = world.set_of("web:2").unwrap().metadata.name.clone();
+        world.snapshot.replica_sets.retain(|set| !gone || set.metadata.name != second);
+        world.set_image("web:1");
+        world.run_for(60);
+        assert_eq!(phase(&world).0, want, "b, c and d were made between a and e; b is gone: {gone}");
+    }
+}
+
+#[test]
 fn moving_forward_again_is_no_rollback_e72() {
     let mut world = back_to(2, 3);
     world.set_image("web:5");

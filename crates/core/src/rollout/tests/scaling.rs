@@ -283,3 +283,30 @@ fn fewer_pods_wanted_at_the_end_are_no_obstacle_r802() {
     assert_eq!(phase(&world).0, "Healthy");
     assert_eq!((size(&world, "web:1"), size(&world, "web:2")), (0, 2));
 }
+
+#[test]
+fn old_sets_are_drained_within_what_may_be_missing_e62_to_e64() {
+    for (row, unavailable, stable_available, want) in
+        [("E-62", 0, 5, 1), ("E-63", 2, 5, 0), ("E-64", 0, 3, 3)]
+    {
+        let strategy = json!({"maxSurge": 2, "maxUnavailable": unavailable, "steps": [{"setWeight": 50}, {"pause": {}}]});
+        let mut world = deployed(canary(6, strategy), &[], 0);
+        for image in ["web:2", "web:3"] {
+            world.set_image(image);
+            world.run_for(10);
+        }
+        for set in &mut world.snapshot.replica_sets {
+            let (spec, available) = match set.revision() {
+                Some(1) => (5, stable_available),
+                Some(2) => (3, 3),
+                _ => (0, 0),
+            };
+            set.spec.replicas = Some(spec);
+            set.status.replicas = spec;
+            set.status.available_replicas = available;
+        }
+        let plan = decide(&world.snapshot);
+        world.apply(&plan);
+        assert_eq!(size(&world, "web:2"), want, "{row}: {plan:?}");
+    }
+}
