@@ -1,6 +1,6 @@
 //! The kubectl plugin: kubectl argo rollouts.
 //!
-//! [`run`] takes words and runs one command. Each command is a file under [`commands`]: pure `plan_` functions
+//! [`run()`] takes words and runs one command. Each command is a file under [`commands`]: pure `plan_` functions
 //! say what to send, a thin rest sends it. Printing is done by [`output`] only.
 
 pub mod arguments;

@@ -8,9 +8,6 @@ use std::path::PathBuf;
 use glidepath_gocompat::yaml::{parse_document, render};
 use serde_json::Value;
 
-/// What we read otherwise, and why nobody is hurt: no manifest writes these on purpose.
-const KNOWN_DIFFERENCES: [&str; 3] = ["tRue", "1__0", "1e400"];
-
 fn corpus(name: &str) -> Option<Value> {
     let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/corpora")),
@@ -52,7 +49,7 @@ fn corpus_yaml_read_scalars_mean_what_they_mean_to_kubectl() {
             (refused, Ok(_)) if refused.starts_with("ERR") => false,
             (json, Ok(found)) => same(&serde_json::from_str(json).unwrap(), found),
         };
-        if !agrees && !KNOWN_DIFFERENCES.contains(&text("s")) {
+        if !agrees {
             different.push(format!("{:?}: kubectl {}, here {found:?}", text("s"), text("go")));
         }
     }
@@ -66,7 +63,9 @@ fn corpus_yaml_write_awkward_text_comes_back_as_it_was() {
     let written = render(&document);
     let found = parse_document(&written).unwrap();
     assert!(same(&document, &found), "{written}");
-    assert_eq!(render(&found), written, "written twice, it is the same text");
+    // A whole float has become an integer by now, as in Go; from here on the text stays as it is.
+    let written = render(&found);
+    assert_eq!(render(&parse_document(&written).unwrap()), written, "written twice, it is the same text");
 }
 
 /// What kubectl takes for a boolean, null or number is never written bare when it is text.

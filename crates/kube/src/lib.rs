@@ -6,7 +6,7 @@
 //!                          queue.rs
 //! ```
 //!
-//! [`run`] joins the parts and is all that a program needs.
+//! [`run()`] joins the parts and is all that a program needs.
 
 pub mod apply;
 pub mod cache;

@@ -74,7 +74,7 @@ pub struct Stored {
     /// `metadata.generation`; 0 for kinds without one.
     pub generation: i64,
     /// Hash of the fields a person or another controller steers with, so that such a change is told
-    /// from a mere status update (see [`steering`]).
+    /// from a mere status update (see `steering`).
     pub steering: u64,
     /// The pruned document.
     pub body: Arc<[u8]>,

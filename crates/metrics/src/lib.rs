@@ -1,6 +1,6 @@
 //! Metric providers: build the request, read the answer. Sending sits behind one narrow trait.
 //!
-//! [`render_request`] and [`parse_answer`] are pure; [`answer`] asks one question by way of a [`Sender`] and never
+//! [`render_request`] and [`parse_answer`] are pure; [`answer()`] asks one question by way of a [`Sender`] and never
 //! fails: whatever goes wrong is the outcome of the answer, so an unreachable provider is an Error measurement.
 //!
 //! Of the reference's providers `prometheus` (without AWS request signing) and `web` are built in; `job` metrics

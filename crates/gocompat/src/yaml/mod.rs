@@ -4,10 +4,12 @@
 //! decide what `1.10` or `"5"` mean, which kubectl does not let it do. Scalars follow YAML 1.1, as in Go: `yes` and
 //! `on` are booleans and `0644` is 420. Of a key that is there twice the last one counts.
 
+mod load;
+mod scalar;
+
 use std::fmt;
 
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy, Options};
 
 /// Text that is not YAML; it says where and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,27 +23,16 @@ impl fmt::Display for YamlError {
 
 impl std::error::Error for YamlError {}
 
-fn options() -> Options {
-    serde_saphyr::options! {
-        duplicate_keys: DuplicateKeyPolicy::LastWins,
-        legacy_octal_numbers: true,
-        // JSON has no word for them, and neither has kubectl.
-        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
-        // Messages are shown on one line.
-        with_snippet: false,
-    }
-}
-
-fn error(error: &serde_saphyr::Error) -> YamlError {
-    YamlError(error.to_string())
-}
-
 /// Reads one document.
 ///
 /// # Errors
 /// When the text is not YAML, or holds more than one document.
 pub fn parse_document(text: &str) -> Result<Value, YamlError> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|e| error(&e))
+    let mut found = load::load(text)?;
+    if found.len() > 1 {
+        return Err(YamlError("there is more than one document".to_owned()));
+    }
+    Ok(found.pop().unwrap_or_default())
 }
 
 /// Reads a stream of documents; empty ones and such that hold only comments are left out, as kubectl does.
@@ -49,9 +40,7 @@ pub fn parse_document(text: &str) -> Result<Value, YamlError> {
 /// # Errors
 /// When a document is not YAML.
 pub fn parse_documents(text: &str) -> Result<Vec<Value>, YamlError> {
-    let found: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| error(&e))?;
-    Ok(found.into_iter().filter(|document| !document.is_null()).collect())
+    Ok(load::load(text)?.into_iter().filter(|document| !document.is_null()).collect())
 }
 
 /// Writes a value as a document in block style with sorted keys. Text that some reader would take for something
