@@ -30,6 +30,31 @@ pub(crate) fn check(node: &mut Node, names: &Names<'_>) -> Checked {
     Checker { names, variables: Vec::new(), predicates: Vec::new() }.visit(node)
 }
 
+/// What the arguments of one call were found to be. Every overload asks again; without a memory, nested calls of overloaded
+/// builtins (`a | sort() | sort() …`) would be checked once per overload at every level, which is exponential.
+#[derive(Default)]
+struct Visited(Vec<Option<Checked>>);
+
+impl Visited {
+    /// What the argument at `index` is, asking `visit` only the first time.
+    fn nature(&mut self, index: usize, visit: impl FnOnce() -> Checked) -> Checked {
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        match self.0.get_mut(index) {
+            Some(slot) => slot.get_or_insert_with(visit).clone(),
+            None => visit(),
+        }
+    }
+
+    /// The argument was rewritten: the next question looks again.
+    fn forget(&mut self, index: usize) {
+        if let Some(slot) = self.0.get_mut(index) {
+            *slot = None;
+        }
+    }
+}
+
 fn fail(at: usize, message: impl Into<String>) -> Checked {
     Err(EvalError::compile_at(at, message))
 }
@@ -274,7 +299,7 @@ impl Checker<'_> {
         match nature.ty() {
             Some(GoType::Function(signature)) => {
                 let signature = signature.clone();
-                self.arguments(&name, &signature.parameters, arguments, at)?;
+                self.arguments(&name, &signature.parameters, arguments, &mut Visited::default(), at)?;
                 Ok(signature.result.clone().into())
             }
             None => fail(at, format!("{name} is nil; cannot call nil as function")),
@@ -288,20 +313,22 @@ impl Checker<'_> {
         name: &str,
         parameters: &[GoType],
         arguments: &mut [Node],
+        visited: &mut Visited,
         at: usize,
     ) -> Result<(), EvalError> {
         if arguments.len() != parameters.len() {
             // Mistakes inside the arguments come first.
-            for argument in arguments.iter_mut() {
-                self.visit(argument)?;
+            for (index, argument) in arguments.iter_mut().enumerate() {
+                visited.nature(index, || self.visit(argument))?;
             }
             let problem = if arguments.len() > parameters.len() { "too many" } else { "not enough" };
             return Err(EvalError::compile_at(at, format!("{problem} arguments to call {name}")));
         }
-        for (argument, parameter) in arguments.iter_mut().zip(parameters) {
-            let nature = self.visit(argument)?;
+        for (index, (argument, parameter)) in arguments.iter_mut().zip(parameters).enumerate() {
+            let nature = visited.nature(index, || self.visit(argument))?;
             if *parameter == GoType::Float && nature.is_integer() {
                 literals_to_floats(argument);
+                visited.forget(index);
                 continue;
             }
             if parameter.is_integer() && nature.is_integer() {
@@ -339,9 +366,10 @@ impl Checker<'_> {
             }
             return builtin::validate(name, &natures).map_err(|problem| EvalError::compile_at(at, problem));
         }
+        let mut visited = Visited::default();
         let mut last = None;
         for (parameters, result) in overloads {
-            match self.arguments(name, &parameters, arguments, at) {
+            match self.arguments(name, &parameters, arguments, &mut visited, at) {
                 Ok(()) => return Ok(result.into()),
                 Err(error) => last = Some(error),
             }
