@@ -34,8 +34,8 @@ use tokio::task::JoinSet;
 use crate::api::Api;
 use crate::cache::Hub;
 use crate::controllers::{
-    Context, autoscaler, deployment, disruption, endpoint_slice, garbage, job, namespace, replica_set,
-    scheduler, service_account,
+    Context, autoscaler, deployment, disruption, endpoint_slice, garbage, job, namespace, node_lifecycle,
+    pod_gc, replica_set, scheduler, service_account, taint_eviction,
 };
 use crate::kubelet::node::NodeConfig;
 use crate::kubelet::process::{ProcessConfig, Registry};
@@ -60,6 +60,12 @@ pub enum Controller {
     Garbage,
     /// Namespaces being deleted are emptied.
     Namespace,
+    /// Nodes whose kubelet is silent are marked.
+    NodeLifecycle,
+    /// Pods leave nodes with `NoExecute` taints.
+    TaintEviction,
+    /// Pods of nodes that no longer exist are removed.
+    PodGarbage,
     /// Pods are bound to nodes.
     Scheduler,
     /// Namespaces get their service account and root certificate.
@@ -68,7 +74,7 @@ pub enum Controller {
 
 impl Controller {
     /// Every controller.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::ReplicaSet,
         Self::Deployment,
         Self::Autoscaler,
@@ -77,6 +83,9 @@ impl Controller {
         Self::EndpointSlice,
         Self::Garbage,
         Self::Namespace,
+        Self::NodeLifecycle,
+        Self::TaintEviction,
+        Self::PodGarbage,
         Self::Scheduler,
         Self::ServiceAccount,
     ];
@@ -143,7 +152,7 @@ impl Builder {
         let api = Api::new(self.client);
         let hub = Hub::new(api.clone());
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let context = Context { api: api.clone(), hub: Arc::clone(&hub), clock, events: self.events };
+        let context = Context { api, hub: Arc::clone(&hub), clock, events: self.events };
         let mut tasks = JoinSet::new();
         for controller in self.controllers {
             let context = context.clone();
@@ -156,6 +165,9 @@ impl Builder {
                 Controller::EndpointSlice => tasks.spawn(endpoint_slice::run(context)),
                 Controller::Garbage => tasks.spawn(garbage::run(context)),
                 Controller::Namespace => tasks.spawn(namespace::run(context)),
+                Controller::NodeLifecycle => tasks.spawn(node_lifecycle::run(context)),
+                Controller::TaintEviction => tasks.spawn(taint_eviction::run(context)),
+                Controller::PodGarbage => tasks.spawn(pod_gc::run(context)),
                 Controller::Scheduler => tasks.spawn(scheduler::run(context)),
                 Controller::ServiceAccount => {
                     tasks.spawn(service_account::run(context, self.root_ca.clone()))
@@ -163,14 +175,14 @@ impl Builder {
             };
         }
         for config in &self.model_nodes {
-            tasks.spawn(node::run(api.clone(), clock, config.clone()));
+            tasks.spawn(node::run(context.clone(), config.clone()));
         }
         if !self.model_nodes.is_empty() {
             tasks.spawn(model::run(context.clone(), self.model_nodes));
         }
         let processes = self.process_node.as_ref().map(|config| config.registry.clone()).unwrap_or_default();
         if let Some(config) = self.process_node {
-            tasks.spawn(node::run(api, clock, config.node.clone()));
+            tasks.spawn(node::run(context.clone(), config.node.clone()));
             tasks.spawn(process::run(context, config));
         }
         Workloads { tasks, hub, processes }

@@ -1,7 +1,8 @@
 //! Jobs: pods until enough have succeeded, or too many have failed, or the time is up.
 //!
-//! Not done: indexed completion, pod failure policies, success policies.
+//! Not done: indexed completion, success policies.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub struct Plan {
 }
 
 /// How a Job ends: condition type, reason, message.
-type Verdict = (&'static str, &'static str, &'static str);
+type Verdict = (&'static str, &'static str, Cow<'static, str>);
 
 /// Decides what `job` needs, given the pods it owns.
 #[must_use]
@@ -109,31 +110,35 @@ fn decide_end(
     // A verdict once shown stands.
     for (shown, end) in [("FailureTarget", "Failed"), ("SuccessCriteriaMet", "Complete")] {
         if let Some(condition) = job.condition(shown) {
-            let known = [BACK_OFF, DEADLINE, COMPLETED]
-                .into_iter()
-                .find(|verdict| verdict.1 == text(condition, "reason"));
-            return Some(known.unwrap_or((end, "Unknown", "")));
+            let known = [BACK_OFF, DEADLINE, COMPLETED, POLICY];
+            let reason = known.into_iter().find(|reason| *reason == text(condition, "reason"));
+            return Some((end, reason.unwrap_or("Unknown"), text(condition, "message").to_owned().into()));
         }
     }
     let limit = job.integer("/spec/backoffLimit").unwrap_or(6);
     let on_failure = job.text("/spec/template/spec/restartPolicy") == Some("OnFailure");
     let restarted_out = on_failure && tally.restarts > 0 && tally.restarts >= limit;
+    if let Some(why) = &tally.fatal {
+        return Some(("Failed", POLICY, why.clone().into()));
+    }
     if tally.failed > limit || restarted_out {
-        return Some(BACK_OFF);
+        return Some(("Failed", BACK_OFF, "Job has reached the specified backoff limit".into()));
     }
     if deadline(job, started).is_some_and(|at| at <= now) {
-        return Some(DEADLINE);
+        return Some(("Failed", DEADLINE, "Job was active longer than specified deadline".into()));
     }
     let done = match job.integer("/spec/completions") {
         Some(completions) => tally.succeeded >= completions,
         None => tally.succeeded > 0 && tally.active.is_empty(),
     };
-    (done && !job.flag("/spec/suspend")).then_some(COMPLETED)
+    (done && !job.flag("/spec/suspend"))
+        .then(|| ("Complete", COMPLETED, "Reached expected number of succeeded pods".into()))
 }
 
-const BACK_OFF: Verdict = ("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
-const DEADLINE: Verdict = ("Failed", "DeadlineExceeded", "Job was active longer than specified deadline");
-const COMPLETED: Verdict = ("Complete", "CompletionsReached", "Reached expected number of succeeded pods");
+const BACK_OFF: &str = "BackoffLimitExceeded";
+const DEADLINE: &str = "DeadlineExceeded";
+const COMPLETED: &str = "CompletionsReached";
+const POLICY: &str = "PodFailurePolicy";
 
 fn plan_pods(job: &Object, tally: &Tally<'_>, now: Timestamp, plan: &mut Plan) {
     let parallelism = job.integer("/spec/parallelism").unwrap_or(1);
@@ -145,7 +150,10 @@ fn plan_pods(job: &Object, tally: &Tally<'_>, now: Timestamp, plan: &mut Plan) {
     };
     let surplus = usize::try_from(active - wanted).unwrap_or(0);
     plan.delete = rank_for_deletion(&tally.active).into_iter().take(surplus).cloned().collect();
-    let replaced_late = job.text("/spec/podReplacementPolicy") == Some("Failed");
+    let replaced_late = match job.text("/spec/podReplacementPolicy") {
+        Some(policy) => policy == "Failed",
+        None => job.at("/spec/podFailurePolicy").is_some(),
+    };
     let occupied = active + if replaced_late { tally.terminating } else { 0 };
     let missing = usize::try_from(wanted - occupied).unwrap_or(0);
     if missing == 0 {
@@ -174,7 +182,7 @@ fn plan_status(
 ) -> Value {
     let counted = |count: i64| if count == 0 { Value::Null } else { json!(count) };
     let active = i64::try_from(tally.active.len()).unwrap_or(i64::MAX);
-    let over = verdict.filter(|_| active == 0 && tally.terminating == 0 && tally.is_settled());
+    let over = verdict.clone().filter(|_| active == 0 && tally.terminating == 0 && tally.is_settled());
     let (succeeded, failed, uncounted) = tally.counters();
     let mut conditions = job.list("/status/conditions").to_vec();
     let mut add = |kind: &str, status: &str, reason: &str, message: &str| {
@@ -188,9 +196,9 @@ fn plan_status(
         }
     };
     if let Some((kind, reason, message)) = verdict {
-        add(if kind == "Failed" { "FailureTarget" } else { "SuccessCriteriaMet" }, "True", reason, message);
+        add(if kind == "Failed" { "FailureTarget" } else { "SuccessCriteriaMet" }, "True", reason, &message);
     }
-    if let Some((kind, reason, message)) = over {
+    if let Some((kind, reason, message)) = &over {
         add(kind, "True", reason, message);
     }
     if job.flag("/spec/suspend") {
@@ -373,7 +381,8 @@ fn end_note(before: &Object, after: &Object) -> Option<Note> {
         return Some(Note::normal("Completed", "Job completed".to_owned()));
     }
     let failed = after.condition("Failed").filter(|_| ended("Failed"))?;
-    let reason = if text(failed, "reason") == DEADLINE.1 { DEADLINE.1 } else { BACK_OFF.1 };
+    let known = [DEADLINE, POLICY].into_iter().find(|reason| *reason == text(failed, "reason"));
+    let reason = known.unwrap_or(BACK_OFF);
     Some(Note::warning(reason, text(failed, "message").to_owned()))
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::job_policy::{Failure, judge_failure};
 use super::pod_set::is_ready;
 use crate::object::Object;
 
@@ -34,6 +35,8 @@ pub struct Tally<'a> {
     pub failures_in_a_row: u32,
     /// Pods named in the status whose finalizer is to be taken away.
     pub release: Vec<&'a Object>,
+    /// Why a failed pod fails the whole Job, if one does.
+    pub fatal: Option<String>,
     /// UIDs that succeeded and still carry the finalizer.
     pub uncounted_succeeded: BTreeSet<String>,
     /// UIDs that failed and still carry the finalizer.
@@ -53,6 +56,7 @@ impl<'a> Tally<'a> {
         let (named_succeeded, named_failed) = (named("succeeded"), named("failed"));
         for pod in pods {
             let phase = pod.text("/status/phase");
+            let failure = if phase == Some("Failed") { judge_failure(job, pod) } else { Failure::Counted };
             match phase {
                 Some("Succeeded") => endings.extend(finish_time(pod).map(|at| (at, true))),
                 Some("Failed") => endings.extend(finish_time(pod).map(|at| (at, false))),
@@ -67,6 +71,13 @@ impl<'a> Tally<'a> {
                 continue;
             }
             let uid = pod.uid().to_owned();
+            if let Failure::Fatal(why) = &failure {
+                tally.fatal.get_or_insert_with(|| why.clone());
+            }
+            if failure == Failure::Ignored {
+                tally.release.push(pod);
+                continue;
+            }
             if named_succeeded.contains(&uid) || named_failed.contains(&uid) {
                 tally.release.push(pod);
             }

@@ -7,14 +7,18 @@ pub mod disruption;
 pub mod endpoint_slice;
 pub mod garbage;
 pub mod job;
+pub mod job_policy;
 pub mod job_tally;
 pub mod namespace;
+pub mod node_lifecycle;
 pub mod node_usage;
 pub mod owner_graph;
+pub mod pod_gc;
 pub mod pod_set;
 pub mod replica_set;
 pub mod scheduler;
 pub mod service_account;
+pub mod taint_eviction;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,12 +5,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::{BackOff, render_wait};
-use super::script::{Pull, Readiness, Run, Script, parse_script};
+use super::script::{KILLED, Pull, Readiness, Run, Script, parse_script};
 use super::status::{Ending, Observed, Role, State};
 use crate::object::{Object, text};
 
 /// How long `ErrImagePull` shows before it becomes `ImagePullBackOff`.
 const PULL_ERROR_SHOWS: SignedDuration = SignedDuration::from_secs(2);
+
+/// How often a container that cannot be made is tried again.
+const RETRY: SignedDuration = SignedDuration::from_secs(10);
 
 /// The life of one container.
 #[derive(Debug)]
@@ -100,7 +103,10 @@ impl ContainerRun {
                 None
             }
             Stage::Starting { until } if until <= now => {
-                self.begin(until);
+                match self.script.post_start_error.clone() {
+                    Some((command, code)) => self.fail_hook(pod, policy, &command, code, now),
+                    None => self.begin(until),
+                }
                 None
             }
             Stage::Running { started } => self.run_on(pod, policy, started, now),
@@ -126,6 +132,16 @@ impl ContainerRun {
     fn pull(&mut self, now: Timestamp) {
         let image = self.seen.image.clone();
         match self.script.pull {
+            Pull::Succeeds if self.script.config_error.is_some() => {
+                let message = self.script.config_error.clone().unwrap_or_default();
+                self.seen.state = State::Waiting { reason: "CreateContainerConfigError", message };
+                self.stage = Stage::PullBackOff { until: add(now, RETRY) };
+            }
+            Pull::NeverPulled => {
+                let message = format!("Container image \"{image}\" is not present with pull policy of Never");
+                self.seen.state = State::Waiting { reason: "ErrImageNeverPull", message };
+                self.stage = Stage::PullBackOff { until: add(now, RETRY) };
+            }
             Pull::Succeeds => {
                 self.pulls = BackOff::default();
                 self.stage = Stage::Starting { until: add_std(now, self.script.post_start) };
@@ -168,9 +184,17 @@ impl ContainerRun {
             Run::Exits { after: delay, code } => Some((after(delay), code)),
             Run::Forever => None,
         };
-        let kill = self.script.killed_after.map(|delay| (after(delay), 137));
-        if let Some((at, code)) = [exit, kill].into_iter().flatten().min().filter(|(at, _)| *at <= now) {
-            self.end(pod, policy, Ending::exited(code, started, at), now);
+        let grace = self.script.kill_grace;
+        let kill = self.script.killed_after.map(|delay| {
+            (after(delay.saturating_add(self.script.stop_time(grace))), self.script.stop_code(grace))
+        });
+        let oom = self.script.oom_after.map(|delay| (after(delay), KILLED));
+        if let Some((at, code)) = [exit, kill, oom].into_iter().flatten().min().filter(|(at, _)| *at <= now) {
+            let mut ending = Ending::exited(code, started, at);
+            if oom == Some((at, code)) {
+                "OOMKilled".clone_into(&mut ending.reason);
+            }
+            self.end(pod, policy, ending, now);
             return None;
         }
         let started_at = self.script.started_after.map(after);
@@ -183,7 +207,8 @@ impl ContainerRun {
         self.seen.ready = self.seen.role != Role::Init
             && ready_at.is_some_and(|at| at <= now)
             && unready_at.is_none_or(|at| at > now);
-        let times = [exit.map(|(at, _)| at), kill.map(|(at, _)| at), started_at, ready_at, unready_at];
+        let ends = [exit, kill, oom].into_iter().flatten().map(|(at, _)| at).min();
+        let times = [ends, started_at, ready_at, unready_at];
         times.into_iter().flatten().filter(|at| *at > now).min()
     }
 
@@ -244,6 +269,32 @@ impl ContainerRun {
         self.seen.last = Some(ending);
         self.seen.state = State::Waiting { reason: "RunContainerError", message };
         self.stage = Stage::StartFailed { until: add(now, SignedDuration::from_secs(1)) };
+    }
+
+    /// The post-start hook fails: the container is stopped, and that shows for a moment.
+    fn fail_hook(&mut self, pod: &Object, policy: &str, command: &[String], code: i32, now: Timestamp) {
+        let grace = self.script.kill_grace;
+        let started =
+            now.saturating_sub(SignedDuration::try_from(self.script.post_start).unwrap_or_default());
+        let ended = add_std(now, self.script.stop_time(grace));
+        let ending = Ending::exited(self.script.stop_code(grace), started.unwrap_or(now), ended);
+        if policy == "Never" && self.seen.role != Role::Sidecar {
+            self.seen.state = State::Terminated(ending);
+            self.stage = Stage::Ended;
+            return;
+        }
+        let message = format!(
+            "Exec lifecycle hook ([{}]) for Container \"{}\" in Pod \"{}_{}({})\" failed - error: command '{}' exited with {code}: , message: \"\"",
+            command.join(" "),
+            self.seen.name,
+            pod.name(),
+            pod.namespace(),
+            pod.uid(),
+            command.join(" "),
+        );
+        self.seen.last = Some(ending);
+        self.seen.state = State::Waiting { reason: "PostStartHookError", message };
+        self.stage = Stage::StartFailed { until: add(ended, SignedDuration::from_secs(1)) };
     }
 
     pub fn kill(&mut self, code: i32, now: Timestamp) {

@@ -37,6 +37,7 @@
 //! | annotation `…/stop-after: 5s` | takes that long to end once told to, at most the grace period |
 //! | annotation `…/ignore-term: "true"` | takes the whole grace period and is killed |
 //! | annotation `…/evict-after: 30s` | phase Failed, reason `Evicted` |
+//! | annotation `…/lost: "true"` of the Node | its kubelet falls silent until the annotation goes: after 50 s the node counts as lost ([`crate::controllers::node_lifecycle`]) |
 //! | annotation `…/usage.cpu: 250m`, `…/usage.memory: 64Mi` | what the pod uses, for autoscalers ([`crate::controllers::autoscaler`]) |
 //!
 //! `…` stands for `sandbox.glidepath.dev`; `<name>.<container>` addresses one container. Annotations are
@@ -51,7 +52,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::node::{NodeConfig, PodAddresses, is_on};
+use super::node::{NodeConfig, PodAddresses, is_lost, is_lost_by_name, is_on};
 use super::pod_run::PodRun;
 use super::report::{apply_pod_status, apply_removal};
 use super::script::start_delay;
@@ -61,7 +62,7 @@ use crate::controllers::pod_set::is_finished;
 use crate::controllers::{Context, queue_own_keys};
 use crate::object::{Key, Object};
 use crate::queue::{Again, Queue};
-use crate::resource::PODS;
+use crate::resource::{NODES, PODS};
 
 /// The pods taken up, by UID.
 #[derive(Default)]
@@ -74,6 +75,7 @@ struct Lives {
 struct Kubelet {
     context: Context,
     pods: Arc<Cache>,
+    known: Arc<Cache>,
     nodes: Vec<NodeConfig>,
     lives: Mutex<Lives>,
 }
@@ -83,8 +85,21 @@ pub async fn run(context: Context, nodes: Vec<NodeConfig>) {
     let queue = Queue::new();
     let pods = context.hub.cache(&PODS);
     queue_own_keys(&pods, &queue);
+    let known = context.hub.cache(&NODES);
+    let (again, all) = (Arc::clone(&queue), Arc::clone(&pods));
+    known.subscribe(move |change| {
+        // A kubelet that is heard of again has much to tell.
+        if let (Some(old), Some(new)) = (&change.old, &change.new)
+            && is_lost(old)
+            && !is_lost(new)
+        {
+            let on_it = |pod: &&Object| pod.text("/spec/nodeName") == Some(new.name());
+            all.list(None).iter().filter(on_it).for_each(|pod| again.add(pod.key()));
+        }
+    });
     pods.wait_synced().await;
-    let kubelet = Kubelet { context, pods, nodes, lives: Mutex::default() };
+    known.wait_synced().await;
+    let kubelet = Kubelet { context, pods, known, nodes, lives: Mutex::default() };
     kubelet.lock().addresses.learn(&kubelet.pods);
     queue.drive(16, |key| kubelet.reconcile(key)).await;
 }
@@ -99,6 +114,9 @@ impl Kubelet {
             self.forget(&key);
             return Ok(None);
         };
+        if is_lost_by_name(&self.known, pod.text("/spec/nodeName").unwrap_or_default()) {
+            return Ok(None);
+        }
         let now = self.context.clock.now();
         if pod.is_deleting()
             && let Some(leaves_at) = self.plan_departure(&pod, now)
@@ -157,17 +175,8 @@ impl Kubelet {
     /// When a pod that is to go has gone.
     fn plan_departure(&self, pod: &Object, now: Timestamp) -> Option<Timestamp> {
         let deletion = pod.deletion_time()?;
-        let grace = pod
-            .integer("/metadata/deletionGracePeriodSeconds")
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .unwrap_or(0);
         let mut lives = self.lock();
-        Some(
-            lives
-                .runs
-                .get_mut(pod.uid())
-                .map_or(now, |run| run.departure(deletion, Duration::from_secs(grace), now)),
-        )
+        Some(lives.runs.get_mut(pod.uid()).map_or(now, |run| run.departure(deletion, grace_of(pod), now)))
     }
 
     /// Stops the pod and takes it from the API; one with finalizers shows its end first.
@@ -177,7 +186,7 @@ impl Kubelet {
                 return Ok(None);
             }
             if let Some(run) = self.lock().runs.get_mut(pod.uid()) {
-                run.stop(now);
+                run.stop(grace_of(pod), now);
             }
             let (mut status, _) = self.advance(pod, now);
             if status["phase"] != "Failed" && status["phase"] != "Succeeded" {
@@ -187,4 +196,11 @@ impl Kubelet {
         }
         apply_removal(&self.context, pod).await.map(|()| None)
     }
+}
+
+/// The grace of a pod that is being deleted.
+fn grace_of(pod: &Object) -> Duration {
+    let seconds =
+        pod.integer("/metadata/deletionGracePeriodSeconds").and_then(|seconds| u64::try_from(seconds).ok());
+    Duration::from_secs(seconds.unwrap_or(0))
 }

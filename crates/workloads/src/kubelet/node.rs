@@ -8,14 +8,17 @@ use std::time::Duration;
 use glidepath_clock::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::api::{Api, is_already_exists, is_not_found};
+use crate::api::{Api, DeleteOptions, is_already_exists, is_not_found};
 use crate::cache::Cache;
+use crate::controllers::Context;
 use crate::object::{Key, Object, api_time};
 use crate::resource::{LEASES, NODES};
 
-const LEASE_NAMESPACE: &str = "kube-node-lease";
+/// Where nodes keep their leases.
+pub const LEASE_NAMESPACE: &str = "kube-node-lease";
 
 /// A node to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct NodeConfig {
     /// How often its lease is renewed. A real control plane needs about 10 s; without a node life-cycle
     /// controller `None` saves the writes.
     pub heartbeat: Option<Duration>,
+    /// Where its kubelet serves logs, if it does.
+    pub kubelet_port: Option<u16>,
 }
 
 impl NodeConfig {
@@ -49,6 +54,7 @@ impl NodeConfig {
             cpus: 1024,
             memory: "4Ti".to_owned(),
             heartbeat: None,
+            kubelet_port: None,
         }
     }
 
@@ -91,7 +97,7 @@ fn render_node_status(config: &NodeConfig, arch: &str, now: Timestamp) -> Value 
             "lastHeartbeatTime": now, "lastTransitionTime": now})
     };
     let amounts = json!({"cpu": config.cpus.to_string(), "memory": config.memory, "pods": config.pods.to_string(), "ephemeral-storage": "1Ti"});
-    json!({
+    let mut status = json!({
         "capacity": amounts,
         "allocatable": amounts,
         "conditions": [
@@ -107,7 +113,11 @@ fn render_node_status(config: &NodeConfig, arch: &str, now: Timestamp) -> Value 
             "containerRuntimeVersion": concat!("glidepath://", env!("CARGO_PKG_VERSION")),
             "kubeletVersion": concat!("v1.36.2-glidepath.", env!("CARGO_PKG_VERSION")),
         },
-    })
+    });
+    if let Some(port) = config.kubelet_port {
+        status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": port}});
+    }
+    status
 }
 
 /// Creates the Node, or makes one that is already there ready.
@@ -128,18 +138,83 @@ pub async fn apply_registration(api: &Api, clock: &Clock, config: &NodeConfig) -
     Ok(())
 }
 
+/// The annotation of a Node that makes its kubelet fall silent: no lease is renewed, no pod's status written, none
+/// removed, until it is taken away again. What runs goes on.
+pub const LOST: &str = "sandbox.glidepath.dev/lost";
+
+/// Whether a Node's kubelet is to be silent.
+#[must_use]
+pub fn is_lost(node: &Object) -> bool {
+    node.annotation(LOST).is_some_and(|value| value != "false")
+}
+
+/// Whether the node of that name has a kubelet that is to be silent.
+#[must_use]
+pub fn is_lost_by_name(nodes: &Cache, name: &str) -> bool {
+    nodes.get(&Key::new("", name)).is_some_and(|node| is_lost(&node))
+}
+
 /// Registers a node, trying until it works, and then renews its lease if it has a heartbeat.
-pub async fn run(api: Api, clock: Clock, config: NodeConfig) {
-    while let Err(error) = apply_registration(&api, &clock, &config).await {
+pub async fn run(context: Context, config: NodeConfig) {
+    let (sender, mut lost) = watch::channel(false);
+    let nodes = context.hub.cache(&NODES);
+    let name = config.name.clone();
+    nodes.subscribe(move |change| {
+        if let Some(node) = change.new.as_ref().filter(|node| node.name() == name) {
+            sender.send_replace(is_lost(node));
+        }
+    });
+    loop {
+        apply_registration_at_last(&context, &config).await;
+        match config.heartbeat {
+            Some(period) => beat_while_heard(&context, &config, period, &mut lost).await,
+            None => {
+                // The sender lives as long as the cache, so waiting ends only with a value.
+                let _ = lost.wait_for(|lost| *lost).await;
+                // From now on the silence counts.
+                beat(&context, &config).await;
+            }
+        }
+        let _ = lost.wait_for(|lost| !*lost).await;
+        if config.heartbeat.is_none() {
+            forget_lease(&context, &config).await;
+        }
+    }
+}
+
+async fn apply_registration_at_last(context: &Context, config: &NodeConfig) {
+    while let Err(error) = apply_registration(&context.api, &context.clock, config).await {
         tracing::debug!(node = config.name, %error, "cannot register, trying again");
         sleep(Duration::from_millis(500)).await;
     }
-    let Some(period) = config.heartbeat else { return };
-    loop {
-        if let Err(error) = apply_heartbeat(&api, &clock, &config.name).await {
-            tracing::debug!(node = config.name, %error, "cannot renew the lease");
+}
+
+async fn beat_while_heard(
+    context: &Context,
+    config: &NodeConfig,
+    period: Duration,
+    lost: &mut watch::Receiver<bool>,
+) {
+    while !*lost.borrow() {
+        beat(context, config).await;
+        tokio::select! {
+            () = sleep(period) => {}
+            _ = lost.wait_for(|lost| *lost) => {}
         }
-        sleep(period).await;
+    }
+}
+
+async fn beat(context: &Context, config: &NodeConfig) {
+    if let Err(error) = apply_heartbeat(&context.api, &context.clock, &config.name).await {
+        tracing::debug!(node = config.name, %error, "cannot renew the lease");
+    }
+}
+
+/// A node without heartbeat has no lease that could run out.
+async fn forget_lease(context: &Context, config: &NodeConfig) {
+    let key = Key::new(LEASE_NAMESPACE, config.name.as_str());
+    if let Err(error) = context.api.send_delete(&LEASES, &key, &DeleteOptions::default()).await {
+        tracing::debug!(node = config.name, %error, "cannot delete the lease");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::container_run::{ContainerRun, Stage, add_std};
-use super::script::{Run, eviction_delay, parse_script, start_delay};
+use super::script::{eviction_delay, parse_script, start_delay};
 use super::status::{PodFacts, Role, State, parse_container};
 use crate::object::{Object, text};
 
@@ -171,9 +171,7 @@ impl PodRun {
     #[must_use]
     pub fn stop_time(&self, grace: Duration) -> Duration {
         let running = self.containers.iter().filter(|run| matches!(run.stage, Stage::Running { .. }));
-        let times = running
-            .map(|run| run.script.stop_after.map_or(grace, |time| run.script.pre_stop.saturating_add(time)));
-        times.max().unwrap_or_default().min(grace)
+        running.map(|run| run.script.stop_time(grace)).max().unwrap_or_default()
     }
 
     /// When the pod has gone, decided when its deletion is first seen; a later, shorter grace cuts it off.
@@ -194,15 +192,9 @@ impl PodRun {
     }
 
     /// Ends what still runs because the pod was asked to go, by SIGTERM or at the end of its grace.
-    pub fn stop(&mut self, now: Timestamp) {
+    pub fn stop(&mut self, grace: Duration, now: Timestamp) {
         for run in &mut self.containers {
-            // A server ends well when told to; a command is interrupted.
-            let code = match (run.script.stop_after, run.script.run) {
-                (None, _) => 137,
-                (Some(_), Run::Exits { .. }) => 143,
-                (Some(_), Run::Forever) => 0,
-            };
-            run.kill(code, now);
+            run.kill(run.script.stop_code(grace), now);
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Pull {
     Succeeds,
     /// `ErrImagePull`, then `ImagePullBackOff`.
     NotFound,
+    /// `ErrImageNeverPull`, until it is there.
+    NeverPulled,
     /// `InvalidImageName`, for ever.
     Malformed,
 }
@@ -52,8 +54,12 @@ pub struct Script {
     pub pull: Pull,
     /// Set if its command cannot be started: the missing command.
     pub start_error: Option<String>,
+    /// Set if it refers to what is not there: the sentence that says so.
+    pub config_error: Option<String>,
     /// How long the post-start hook holds up the start.
     pub post_start: Duration,
+    /// Set if the post-start hook fails: its command and the code it exits with.
+    pub post_start_error: Option<(Vec<String>, i32)>,
     /// How long it runs.
     pub run: Run,
     /// When it becomes ready.
@@ -62,34 +68,62 @@ pub struct Script {
     pub unready_after: Option<Duration>,
     /// When the start-up probe passes; `None` means never.
     pub started_after: Option<Duration>,
-    /// When a failing liveness or start-up probe has it killed, counted from its start.
+    /// When a failing liveness or start-up probe has it stopped, counted from its start.
     pub killed_after: Option<Duration>,
+    /// How long it may take to end then.
+    pub kill_grace: Duration,
+    /// When it takes too much memory, counted from its start.
+    pub oom_after: Option<Duration>,
     /// How long the pre-stop hook takes.
     pub pre_stop: Duration,
     /// How long it takes to end once told to; `None` means until it is killed.
     pub stop_after: Option<Duration>,
 }
 
+impl Script {
+    /// How long it takes from being told to stop to its end, within `grace`.
+    #[must_use]
+    pub fn stop_time(&self, grace: Duration) -> Duration {
+        self.stop_after.map_or(grace, |time| self.pre_stop.saturating_add(time)).min(grace)
+    }
+
+    /// The code it ends with when told to stop with `grace`: a server ends well, a command is interrupted, and what
+    /// takes longer than its grace is killed.
+    #[must_use]
+    pub fn stop_code(&self, grace: Duration) -> i32 {
+        match (self.stop_after, self.run) {
+            (Some(time), _) if !time.is_zero() && self.pre_stop.saturating_add(time) > grace => KILLED,
+            (None, _) => KILLED,
+            (Some(_), Run::Exits { .. }) => INTERRUPTED,
+            (Some(_), Run::Forever) => 0,
+        }
+    }
+}
+
+/// Exit code of what SIGKILL ended.
+pub const KILLED: i32 = 137;
+/// Exit code of what SIGTERM ended.
+const INTERRUPTED: i32 = 143;
+
 /// Reads the fate of `container` in `pod`.
 #[must_use]
 pub fn parse_script(pod: &Object, container: &Value) -> Script {
     let switches = Switches { pod, container: text(container, "name") };
-    let startup = container.get("startupProbe").filter(|probe| !probe.is_null());
-    let gate = startup.map_or(Some(Duration::ZERO), probe_passes_after);
+    let gate = startup_gate(container);
     let (readiness, unready_after) = readiness(&switches, container, gate);
     Script {
-        pull: if switches.has("image-missing") {
-            Pull::NotFound
-        } else {
-            parse_image(text(container, "image"))
-        },
+        pull: pull(&switches, container),
         start_error: start_error(&switches, container),
+        config_error: switches.value("config-error").map(str::to_owned),
         post_start: hook_seconds(container.pointer("/lifecycle/postStart")),
+        post_start_error: hook_error(container.pointer("/lifecycle/postStart")),
         run: parse_run(&switches, pod, container),
         readiness,
         unready_after,
         started_after: gate,
         killed_after: killed_after(container, gate),
+        kill_grace: kill_grace(pod, container, gate),
+        oom_after: switches.duration("oom-after"),
         pre_stop: hook_seconds(container.pointer("/lifecycle/preStop")),
         stop_after: if switches.has("ignore-term") {
             None
@@ -214,6 +248,15 @@ pub fn command_line(container: &Value) -> Vec<&str> {
         .flat_map(|field| container.get(*field).and_then(Value::as_array).into_iter().flatten())
         .filter_map(Value::as_str)
         .collect()
+}
+
+fn pull(switches: &Switches<'_>, container: &Value) -> Pull {
+    let pull =
+        if switches.has("image-missing") { Pull::NotFound } else { parse_image(text(container, "image")) };
+    match pull {
+        Pull::NotFound if text(container, "imagePullPolicy") == "Never" => Pull::NeverPulled,
+        pull => pull,
+    }
 }
 
 fn start_error(switches: &Switches<'_>, container: &Value) -> Option<String> {
@@ -343,17 +386,22 @@ fn hook_seconds(hook: Option<&Value>) -> Duration {
     }
 }
 
-fn seconds(probe: &Value, field: &str, default: u64) -> Duration {
-    Duration::from_secs(probe.get(field).and_then(Value::as_u64).unwrap_or(default))
+/// The command of a hook that fails, and the code it exits with.
+fn hook_error(hook: Option<&Value>) -> Option<(Vec<String>, i32)> {
+    let words: Vec<&str> =
+        hook?.pointer("/exec/command")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    match parse_command(&words, false) {
+        Run::Exits { code, .. } if code != 0 => Some((words.into_iter().map(str::to_owned).collect(), code)),
+        _ => None,
+    }
 }
 
-fn times(probe: &Value, field: &str, default: u32) -> u32 {
-    probe
-        .get(field)
-        .and_then(Value::as_u64)
-        .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(default)
-        .max(1)
+/// The grace of a container that a probe has stopped: the probe's own or the pod's.
+fn kill_grace(pod: &Object, container: &Value, gate: Option<Duration>) -> Duration {
+    let probe = if gate.is_none() { "startupProbe" } else { "livenessProbe" };
+    let own = container.get(probe).and_then(|probe| probe.get("terminationGracePeriodSeconds"));
+    let grace = own.or_else(|| pod.at("/spec/terminationGracePeriodSeconds")).and_then(Value::as_u64);
+    Duration::from_secs(grace.unwrap_or(30))
 }
 
 /// Whether an exec probe's command fails; every other probe passes.
@@ -368,12 +416,46 @@ fn probe_fails(probe: &Value) -> bool {
     matches!(parse_command(&words, false), Run::Exits { code, .. } if code != 0)
 }
 
-/// When a probe first passes as often as it must, counted from the container's start.
-fn probe_passes_after(probe: &Value) -> Option<Duration> {
-    let period = seconds(probe, "periodSeconds", 10).max(Duration::from_secs(1));
-    (!probe_fails(probe)).then(|| {
-        seconds(probe, "initialDelaySeconds", 0) + period * (times(probe, "successThreshold", 1) - 1)
-    })
+/// The rhythm of a probe.
+#[derive(Clone, Copy)]
+struct Rhythm {
+    initial_delay: u64,
+    period: u64,
+    successes: u64,
+    failures: u64,
+}
+
+impl Rhythm {
+    fn parse(probe: &Value) -> Self {
+        let number = |field: &str, default: u64| probe.get(field).and_then(Value::as_u64).unwrap_or(default);
+        Self {
+            initial_delay: number("initialDelaySeconds", 0),
+            period: number("periodSeconds", 10).max(1),
+            successes: number("successThreshold", 1).max(1),
+            failures: number("failureThreshold", 3).max(1),
+        }
+    }
+
+    /// Start-up and liveness probes run once a period, counted from a moment before the container's start; the first
+    /// that counts is the first after the initial delay.
+    fn first_after_delay(self) -> u64 {
+        (self.initial_delay / self.period + 1).saturating_mul(self.period)
+    }
+
+    /// Readiness probes run as soon as the container has started up (`gate`) and then once a period; the first that
+    /// counts is the first not before the initial delay.
+    fn first_not_before_delay(self, gate: u64) -> u64 {
+        let missing = self.initial_delay.saturating_sub(gate);
+        gate.saturating_add(missing.div_ceil(self.period).saturating_mul(self.period))
+    }
+}
+
+/// When the start-up probe has passed, counted from the container's start.
+fn startup_gate(container: &Value) -> Option<Duration> {
+    let Some(probe) = container.get("startupProbe").filter(|probe| !probe.is_null()) else {
+        return Some(Duration::ZERO);
+    };
+    (!probe_fails(probe)).then(|| Duration::from_secs(Rhythm::parse(probe).first_after_delay()))
 }
 
 fn readiness(
@@ -388,23 +470,30 @@ fn readiness(
     if let Some(after) = switches.duration("ready-after") {
         return (Readiness::After(after), unready_after);
     }
-    let probe = container.get("readinessProbe").filter(|probe| !probe.is_null());
-    let passes = probe.map_or(Some(Duration::ZERO), probe_passes_after);
-    match (passes, gate) {
-        (Some(after), Some(gate)) => (Readiness::After(after.max(gate)), unready_after),
-        _ => (Readiness::Never, None),
-    }
+    let Some(gate) = gate else { return (Readiness::Never, None) };
+    let after = match container.get("readinessProbe").filter(|probe| !probe.is_null()) {
+        None => gate,
+        Some(probe) if probe_fails(probe) => return (Readiness::Never, None),
+        Some(probe) => {
+            let rhythm = Rhythm::parse(probe);
+            let first = rhythm.first_not_before_delay(gate.as_secs());
+            let repeats = (rhythm.successes - 1).saturating_mul(rhythm.period);
+            Duration::from_secs(first.saturating_add(repeats))
+        }
+    };
+    (Readiness::After(after), unready_after)
 }
 
 fn killed_after(container: &Value, gate: Option<Duration>) -> Option<Duration> {
-    let gives_up = |probe: &Value| {
-        let period = seconds(probe, "periodSeconds", 10).max(Duration::from_secs(1));
-        seconds(probe, "initialDelaySeconds", 0) + period * (times(probe, "failureThreshold", 3) - 1)
+    let gives_up = |probe: &Value, gate: u64| {
+        let rhythm = Rhythm::parse(probe);
+        let repeats = (rhythm.failures - 1).saturating_mul(rhythm.period);
+        Duration::from_secs(rhythm.first_after_delay().max(gate).saturating_add(repeats))
     };
     match (container.get("startupProbe"), container.get("livenessProbe")) {
-        (Some(startup), _) if gate.is_none() => Some(gives_up(startup)),
+        (Some(startup), _) if gate.is_none() => Some(gives_up(startup, 0)),
         (_, Some(liveness)) if probe_fails(liveness) => {
-            Some(gives_up(liveness).max(gate.unwrap_or_default()))
+            Some(gives_up(liveness, gate.unwrap_or_default().as_secs()))
         }
         _ => None,
     }
@@ -497,14 +586,14 @@ mod tests {
         );
         assert_eq!(failing.readiness, Readiness::Never);
         let gated =
-            script(json!({}), "Always", json!({"image": "i", "startupProbe": {"initialDelaySeconds": 10}}));
+            script(json!({}), "Always", json!({"image": "i", "startupProbe": {"initialDelaySeconds": 9}}));
         assert_eq!((gated.readiness, gated.started_after), (Readiness::After(ten), Some(ten)));
         let dying = script(
             json!({}),
             "Always",
             json!({"image": "i", "livenessProbe": {"periodSeconds": 5, "exec": {"command": ["sh", "-c", "exit 1"]}}}),
         );
-        assert_eq!(dying.killed_after, Some(ten));
+        assert_eq!(dying.killed_after, Some(ten + Duration::from_secs(5)));
         let hooks = script(
             json!({}),
             "Always",

@@ -216,6 +216,20 @@ fn plan_conditions(pod: &Object, facts: &PodFacts, phase: &str, now: Timestamp) 
         verdicts.iter().map(|verdict| render_condition(pod, verdict, now)).collect();
     let ours = |kind: &str| verdicts.iter().any(|verdict| verdict.kind == kind);
     conditions.extend(pod.list("/status/conditions").iter().filter(|old| !ours(text(old, "type"))).cloned());
+    if let Some(("Evicted", message)) = &facts.failed
+        && pod.condition("DisruptionTarget").is_none()
+    {
+        conditions.push(render_condition(
+            pod,
+            &Verdict {
+                kind: "DisruptionTarget",
+                status: true,
+                reason: Some("TerminationByKubelet"),
+                message: Some(message.clone()),
+            },
+            now,
+        ));
+    }
     conditions
 }
 

@@ -6,6 +6,7 @@ mod deployments;
 mod disruption;
 mod garbage;
 mod jobs;
+mod nodes;
 mod pods;
 mod switches;
 mod world;

@@ -103,7 +103,7 @@ fn rows() -> Vec<Row> {
                 "readinessProbe",
                 json!({"initialDelaySeconds": 4, "periodSeconds": 3, "successThreshold": 2, "httpGet": {"port": 80}}),
             ),
-            vec![(6, READY, json!(false)), (9, READY, json!(true))],
+            vec![(8, READY, json!(false)), (10, READY, json!(true))],
         ),
         row(
             &[],
@@ -111,12 +111,12 @@ fn rows() -> Vec<Row> {
                 "livenessProbe",
                 json!({"initialDelaySeconds": 2, "periodSeconds": 3, "failureThreshold": 2}),
             ),
-            vec![(3, RESTARTS, json!(0)), (7, RESTARTS, json!(1)), (12, EXIT, json!(137))],
+            vec![(3, RESTARTS, json!(0)), (7, RESTARTS, json!(1)), (12, EXIT, json!(0))],
         ),
         row(
             &[],
             failing("startupProbe", json!({"periodSeconds": 3, "failureThreshold": 3})),
-            vec![(3, STARTED, json!(false)), (3, READY, json!(false)), (9, RESTARTS, json!(1))],
+            vec![(3, STARTED, json!(false)), (3, READY, json!(false)), (10, RESTARTS, json!(1))],
         ),
         row(
             &[],

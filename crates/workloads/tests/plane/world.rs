@@ -21,12 +21,17 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_nodes(&["node-a"])
+    }
+
+    /// A world whose nodes have these names.
+    pub fn with_nodes(nodes: &[&str]) -> Self {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
         let sandbox = Sandbox::builder().clock(clock).seed(7).build().unwrap();
         let workloads = Workloads::builder(sandbox.client("workloads", "default"))
             .clock(clock)
             .controllers(Controller::ALL)
-            .model_nodes([NodeConfig::new("node-a")])
+            .model_nodes(nodes.iter().map(|name| NodeConfig::new(*name)))
             .spawn();
         let api = Api::new(sandbox.client("test", "default"));
         Self { sandbox, api, started: Instant::now(), _workloads: workloads }

@@ -19,8 +19,10 @@ mod image;
 mod logs;
 mod pod;
 mod probe;
+mod serve;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +32,7 @@ use tokio::task::JoinSet;
 pub use group::Registry;
 pub use image::{ImageMap, LocalImage};
 pub use logs::{LogQuery, ProcessLogs, RunLog};
+pub use serve::KubeletPort;
 
 use super::node::{NodeConfig, PodAddresses, is_on};
 use super::report::apply_removal;
@@ -71,6 +74,8 @@ pub struct ProcessConfig {
     pub logs: ProcessLogs,
     /// The processes that run; keep a clone to be able to end them all.
     pub registry: Registry,
+    /// Where logs are served to an API server that asks its kubelets for them; nowhere by default.
+    pub port: Option<KubeletPort>,
 }
 
 impl ProcessConfig {
@@ -83,7 +88,19 @@ impl ProcessConfig {
             addressing: Addressing::Loopback,
             logs: ProcessLogs::default(),
             registry: Registry::default(),
+            port: None,
         }
+    }
+
+    /// The same with logs served on a free port of the node's address, which the node then announces.
+    ///
+    /// # Errors
+    /// When the node's address is not one of this machine's.
+    pub fn serving(mut self) -> io::Result<Self> {
+        let port = KubeletPort::bind(self.node.address, &self.node.name)?;
+        self.node.kubelet_port = Some(port.port());
+        self.port = Some(port);
+        Ok(self)
     }
 
     /// The same with another way to give addresses.
@@ -120,9 +137,20 @@ pub async fn run(context: Context, config: ProcessConfig) {
     let cache = context.hub.cache(&PODS);
     queue_own_keys(&cache, &queue);
     cache.wait_synced().await;
+    let port = config.port.clone();
+    let (logs, clock) = (config.logs.clone(), context.clock);
     let kubelet = Kubelet { context, config: Arc::new(config), cache, pods: Mutex::default() };
     kubelet.lock().addresses.learn(&kubelet.cache);
-    queue.drive(16, |key| kubelet.reconcile(key)).await;
+    let work = queue.drive(16, |key| kubelet.reconcile(key));
+    match port {
+        Some(port) => {
+            tokio::select! {
+                () = work => {}
+                () = serve::run(port, logs, clock) => {}
+            }
+        }
+        None => work.await,
+    }
 }
 
 impl Kubelet {

@@ -21,10 +21,11 @@ use crate::api::{is_conflict, is_not_found};
 use crate::cache::Cache;
 use crate::controllers::Context;
 use crate::controllers::endpoint_slice::PORT_ANNOTATION;
+use crate::kubelet::node::is_lost_by_name;
 use crate::kubelet::report::{apply_pod_status, apply_removal};
 use crate::kubelet::status::{Ending, Observed, PodFacts, Role, State, parse_container, plan_pod_status};
 use crate::object::{Key, Object, text};
-use crate::resource::PODS;
+use crate::resource::{NODES, PODS};
 
 /// What is known of a pod's containers; supervisors write it, the pod's task reports it.
 pub struct Board {
@@ -313,6 +314,7 @@ pub async fn run(scope: Arc<PodScope>, mut updates: watch::Receiver<Object>) {
     let mut over = false;
     let mut deadline = active_deadline(&scope);
     loop {
+        wait_until_heard(&scope).await;
         let pod = updates.borrow_and_update().clone();
         if pod.is_deleting() {
             let grace = pod
@@ -339,6 +341,15 @@ pub async fn run(scope: Arc<PodScope>, mut updates: watch::Receiver<Object>) {
             }
             changed = updates.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// Waits while the node is to be silent. Nothing is supervised meanwhile; processes go on.
+async fn wait_until_heard(scope: &PodScope) {
+    let nodes = scope.context.hub.cache(&NODES);
+    let lost = || is_lost_by_name(&nodes, &scope.config.node.name);
+    while lost() {
+        nodes.wait_until(|| !lost()).await;
     }
 }
 
