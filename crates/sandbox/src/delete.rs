@@ -263,8 +263,10 @@ fn grace_seconds(target: &Target, object: &Value, options: &DeleteOptions) -> i6
         return 0;
     }
     let asked = options.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
-    let from_spec = object.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64);
-    let seconds = asked.or(from_spec).unwrap_or(30);
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+    // A deletion that is under way goes on as it is unless it is asked to hurry.
+    let given = number("/metadata/deletionGracePeriodSeconds");
+    let seconds = asked.or(given).or_else(|| number("/spec/terminationGracePeriodSeconds")).unwrap_or(30);
     let unscheduled = document::text(object, "/spec/nodeName").is_empty();
     let finished = matches!(document::text(object, "/status/phase"), "Succeeded" | "Failed");
     if unscheduled || finished { 0 } else { seconds }
@@ -273,12 +275,19 @@ fn grace_seconds(target: &Target, object: &Value, options: &DeleteOptions) -> i6
 /// Sets the deletion marks; a second deletion can only shorten the grace.
 fn mark_deleted(plane: &Plane, object: &mut Value, was_deleting: bool, grace: i64) {
     let before = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64);
+    let until = document::text(object, "/metadata/deletionTimestamp").parse::<jiff::Timestamp>().ok();
     let meta = metadata(object);
     if was_deleting && before.is_some_and(|before| before <= grace) {
         return;
     }
-    let at = plane.clock.now().saturating_add(jiff::SignedDuration::from_secs(grace));
-    let at = at.unwrap_or_else(|_| plane.clock.now());
+    let now = plane.clock.now();
+    // A shorter grace counts from the first deletion. When that is over by now, what is left is the least there is.
+    let began = match (was_deleting, until, before) {
+        (true, Some(until), Some(before)) => until.saturating_sub(jiff::SignedDuration::from_secs(before)),
+        _ => Ok(now),
+    };
+    let at = began.unwrap_or(now).saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+    let (at, grace) = if at < now && was_deleting { (now, grace.min(1)) } else { (at, grace) };
     meta.insert("deletionTimestamp".into(), json!(format_seconds(at)));
     meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
 }

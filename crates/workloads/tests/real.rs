@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 struct World {
     api: Api,
+    client: kube::Client,
     namespace: String,
     _workloads: Workloads,
 }
@@ -40,11 +41,18 @@ impl World {
             node
         };
         let images = ImageMap::new().with("busybox*", LocalImage::default());
+        let mut process = node("process");
+        process.address = std::net::Ipv4Addr::LOCALHOST;
         let workloads = Workloads::builder(client.clone())
             .model_nodes([node("model")])
-            .process_node(ProcessConfig::new(node("process"), images))
+            .process_node(ProcessConfig::new(process, images).serving().unwrap())
             .spawn();
-        let world = Self { api: Api::new(client), namespace: namespace.to_owned(), _workloads: workloads };
+        let world = Self {
+            api: Api::new(client.clone()),
+            client,
+            namespace: namespace.to_owned(),
+            _workloads: workloads,
+        };
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         world.api.send_create(&NAMESPACES, "", &body).await.unwrap();
         let account = glidepath_workloads::resource::SERVICE_ACCOUNTS;
@@ -180,5 +188,32 @@ async fn both_kubelets_run_jobs_and_show_failures_on_a_real_control_plane() {
             world.until(&name, waits).await;
         }
     }
+    world.leave().await;
+}
+
+#[tokio::test]
+async fn logs_of_the_process_kubelet_come_through_a_real_api_server() {
+    let Some(world) = World::new("kubelets-logs").await else { return };
+    let mut pod = world.template(
+        "process",
+        "Always",
+        json!({"command": ["sh", "-c", "echo one; echo two; sleep 600"]}),
+    );
+    pod["metadata"]["name"] = json!("talker");
+    world.create(&PODS, pod).await;
+    let running =
+        || async { world.get(&PODS, "talker").await.unwrap().text("/status/phase") == Some("Running") };
+    world.until("the pod runs", running).await;
+    let read = async |query: &str| {
+        let path = format!("/api/v1/namespaces/{}/pods/talker/log{query}", world.namespace);
+        world.client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await
+    };
+    world.until("it has spoken", || async { read("").await.is_ok_and(|log| log == "one\ntwo\n") }).await;
+    assert_eq!(read("?tailLines=1").await.unwrap(), "two\n");
+    let refused = read("?previous=true").await.unwrap_err().to_string();
+    assert!(
+        refused.contains("previous terminated container \"app\" in pod \"talker\" not found"),
+        "{refused}"
+    );
     world.leave().await;
 }

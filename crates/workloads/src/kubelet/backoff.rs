@@ -37,6 +37,12 @@ impl BackOff {
         next
     }
 
+    /// How long to wait after the last failure.
+    #[must_use]
+    pub fn wait(self) -> SignedDuration {
+        self.current.unwrap_or(SignedDuration::ZERO)
+    }
+
     /// Forgets everything if the run that just ended was long enough.
     pub fn forget_after_good_run(&mut self, started: Timestamp, finished: Timestamp) {
         if finished.duration_since(started) >= FORGOTTEN_AFTER {

@@ -7,22 +7,24 @@
 //! | What the pod says | What happens |
 //! |---|---|
 //! | nothing special | running and ready at once |
-//! | `readinessProbe.initialDelaySeconds: N` | ready N seconds after its start; with `successThreshold` t, (t − 1) periods later |
+//! | `readinessProbe` | runs at the start and then once a period; ready with the first run not before the initial delay, with `successThreshold` t (t − 1) periods later |
 //! | `readinessProbe.exec.command` that fails (`false`, `exit 1`) | never ready |
-//! | `startupProbe` | started, and so ready, no earlier than its initial delay; killed after its failure threshold if its command fails |
-//! | `livenessProbe.exec.command` that fails | killed (137) after initial delay + (failureThreshold − 1) periods, then restarted |
+//! | `startupProbe` | runs once a period; started, and so ready, with the first run after the initial delay. If its command fails: stopped after its failure threshold |
+//! | `livenessProbe.exec.command` that fails | stopped with the failing run that reaches the failure threshold, then restarted |
 //! | `readinessGates` | Ready waits for the conditions, which somebody else writes |
-//! | image whose name contains `does-not-exist`, `doesnotexist`, `nonexistent`, `non-existent`, `argo-error`, `not-found`; or tagged `error`, `missing`, `bad-image` | `ErrImagePull`, after 2 s `ImagePullBackOff`, tried again after 10 s, 20 s, … 5 min |
+//! | image whose name contains `does-not-exist`, `doesnotexist`, `nonexistent`, `non-existent`, `argo-error`, `not-found`; or tagged `error`, `missing`, `bad-image` | `ErrImagePull`, after 12 s `ImagePullBackOff`, `ErrImagePull` again after 24 s, 48 s, … 5 min; another image is tried at once |
+//! | such an image with `imagePullPolicy: Never` | `ErrImageNeverPull` |
 //! | image name that is not one (`Bad Image`, upper case, empty tag) | `InvalidImageName` for ever |
 //! | `command[0]` containing `bad-command`, `does-not-exist`, `nonexistent`, `no-such`, `not-executable` or a blank | `RunContainerError` (exit code 128 `StartError`), then back-off; with `restartPolicy: Never` the pod fails |
 //! | `sleep N`, `true`, `false`, `echo …`, or a shell sentence of these and `exit N` joined by `;`, `&&`, `\|\|` | runs that long and exits with that code |
 //! | a shell sentence with `while`, `until`, `for`, `tail`, `sleep infinity` | runs until stopped |
 //! | any other command, or none | runs until stopped under `restartPolicy: Always`; otherwise exits 0 at once |
-//! | exit under `restartPolicy: Always` (or failing under `OnFailure`) | restarted at once, then `CrashLoopBackOff` 10 s, 20 s, … 5 min; forgotten after 10 good minutes |
+//! | exit under `restartPolicy: Always` (or failing under `OnFailure`) | restarted at once, then after 10 s, 20 s, … 5 min, which show for 2 s as the ending and then as `CrashLoopBackOff`; forgotten after 10 good minutes |
 //! | init containers, sidecars | one after the other; sidecars once started; sidecars end when the main containers have |
 //! | `lifecycle.postStart` sleeping N | shows as `ContainerCreating` for N seconds |
+//! | `lifecycle.postStart` whose command fails | the container is stopped: `PostStartHookError`, then back-off |
 //! | `lifecycle.preStop` sleeping N | deletion takes N seconds, at most the grace period |
-//! | deletion | a server ends with 0, a command that had not ended yet with 143, one that ignores SIGTERM with 137 |
+//! | deletion | a server ends with 0, a command that had not ended yet with 143, one that ignores SIGTERM with 137; likewise what a probe or a deadline stops |
 //! | `activeDeadlineSeconds` | phase Failed, reason `DeadlineExceeded` |
 //! | annotation `…/start-after: 3s` | containers start only then |
 //! | annotation `…/ready-after: 5s` | ready that long after its start, whatever the probe says |
@@ -34,9 +36,11 @@
 //! | annotation `…/hang: "true"` | never exits |
 //! | annotation `…/image-missing: "true"` | as an image that does not exist |
 //! | annotation `…/start-error: "true"` | as a command that cannot start |
+//! | annotation `…/config-error: "…"` | `CreateContainerConfigError` with this message |
+//! | annotation `…/oom-after: 10s` | killed then for its memory: `OOMKilled`, 137 |
 //! | annotation `…/stop-after: 5s` | takes that long to end once told to, at most the grace period |
 //! | annotation `…/ignore-term: "true"` | takes the whole grace period and is killed |
-//! | annotation `…/evict-after: 30s` | phase Failed, reason `Evicted` |
+//! | annotation `…/evict-after: 30s` | phase Failed, reason `Evicted`, condition `DisruptionTarget` |
 //! | annotation `…/lost: "true"` of the Node | its kubelet falls silent until the annotation goes: after 50 s the node counts as lost ([`crate::controllers::node_lifecycle`]) |
 //! | annotation `…/usage.cpu: 250m`, `…/usage.memory: 64Mi` | what the pod uses, for autoscalers ([`crate::controllers::autoscaler`]) |
 //!
@@ -49,7 +53,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::node::{NodeConfig, PodAddresses, is_lost, is_lost_by_name, is_on};
@@ -63,6 +67,9 @@ use crate::controllers::{Context, queue_own_keys};
 use crate::object::{Key, Object};
 use crate::queue::{Again, Queue};
 use crate::resource::{NODES, PODS};
+
+/// A departure that takes at least this long shows in the pod's status.
+const SHOWN_DEPARTURE: SignedDuration = SignedDuration::from_secs(2);
 
 /// The pods taken up, by UID.
 #[derive(Default)]
@@ -124,6 +131,7 @@ impl Kubelet {
             if leaves_at <= now {
                 return self.depart(&pod, now).await;
             }
+            self.show_departure(&pod, leaves_at, now).await?;
             return Ok(self.context.again_at(Some(leaves_at)));
         }
         if is_finished(&pod) {
@@ -170,6 +178,21 @@ impl Kubelet {
             lives.addresses.assign(pod.uid()).map(|address| address.to_string())
         };
         (plan_pod_status(pod, &run.facts(address, &host), now), next)
+    }
+
+    /// Shows that the deletion of a pod that takes its time was seen.
+    async fn show_departure(&self, pod: &Object, leaves_at: Timestamp, now: Timestamp) -> kube::Result<()> {
+        if leaves_at.duration_since(now) < SHOWN_DEPARTURE {
+            return Ok(());
+        }
+        let status = self.lock().runs.get(pod.uid()).map(|run| {
+            let address = pod.text("/status/podIP").map(str::to_owned);
+            plan_pod_status(pod, &run.facts(address, pod.text("/status/hostIP").unwrap_or_default()), now)
+        });
+        match status {
+            Some(status) => apply_pod_status(&self.context, &self.pods, pod, &status).await,
+            None => Ok(()),
+        }
     }
 
     /// When a pod that is to go has gone.

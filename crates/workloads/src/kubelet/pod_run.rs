@@ -10,6 +10,16 @@ use super::script::{eviction_delay, parse_script, start_delay};
 use super::status::{PodFacts, Role, State, parse_container};
 use crate::object::{Object, text};
 
+/// The reason of a pod that its node had no room for.
+const EVICTED: &str = "Evicted";
+/// How long such a pod has to stop.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
+
+fn grace_of_spec(pod: &Object) -> Duration {
+    let seconds = pod.at("/spec/terminationGracePeriodSeconds").and_then(serde_json::Value::as_u64);
+    Duration::from_secs(seconds.unwrap_or(30))
+}
+
 /// The life of one pod.
 #[derive(Debug)]
 pub struct PodRun {
@@ -53,7 +63,7 @@ impl PodRun {
         let specs = pod.list("/spec/initContainers").iter().chain(pod.list("/spec/containers"));
         for (run, container) in self.containers.iter_mut().zip(specs) {
             run.script = parse_script(pod, container);
-            text(container, "image").clone_into(&mut run.seen.image);
+            run.set_image(text(container, "image"));
         }
     }
 
@@ -78,7 +88,7 @@ impl PodRun {
         let eviction = eviction_delay(pod).and_then(after).map(|at| {
             (
                 at,
-                "Evicted",
+                EVICTED,
                 "The node was low on resource: memory. Threshold quantity: 100Mi, available: 0Ki. "
                     .to_owned(),
             )
@@ -96,7 +106,10 @@ impl PodRun {
             });
         let (at, reason, message) = [eviction, deadline].into_iter().flatten().min()?;
         if at <= now && !self.is_over() {
-            self.containers.iter_mut().for_each(|container| container.kill(137, now));
+            let grace = if reason == EVICTED { EVICTION_GRACE } else { grace_of_spec(pod) };
+            for container in &mut self.containers {
+                container.kill(container.script.stop_code(grace), now);
+            }
             self.failed = Some((reason, message));
         }
         Some(at).filter(|at| *at > now)
@@ -159,9 +172,7 @@ impl PodRun {
             Role::Main => false,
         });
         let reason = if initializing { "PodInitializing" } else { "ContainerCreating" };
-        for run in
-            self.containers.iter_mut().filter(|run| matches!(run.stage, Stage::Idle | Stage::Starting { .. }))
-        {
+        for run in self.containers.iter_mut().filter(|run| run.is_new()) {
             run.seen.state = State::waiting(reason);
         }
     }
@@ -174,11 +185,11 @@ impl PodRun {
         running.map(|run| run.script.stop_time(grace)).max().unwrap_or_default()
     }
 
-    /// When the pod has gone, decided when its deletion is first seen; a later, shorter grace cuts it off.
+    /// When the pod has gone, decided when its deletion is first seen.
     pub fn departure(&mut self, deletion: Timestamp, grace: Duration, now: Timestamp) -> Timestamp {
         let at = match self.departure {
-            Some((known, at)) if known == deletion => at,
-            Some((_, at)) => at.min(add_std(now, grace)),
+            // As with a real kubelet, a shorter grace given later does not hurry what stops already.
+            Some((_, at)) => at,
             None => add_std(now, self.stop_time(grace)),
         };
         self.departure = Some((deletion, at));
@@ -198,10 +209,14 @@ impl PodRun {
         }
     }
 
-    /// What there is to see.
+    /// What there is to see. As with a real kubelet the pod's address shows with the first container that has been
+    /// made, or could not be.
     #[must_use]
     pub fn facts(&self, pod_ip: Option<String>, host_ip: &str) -> PodFacts {
+        let has_sandbox = pod_ip.is_some();
+        let pod_ip = pod_ip.filter(|_| self.containers.iter().any(|run| !run.is_new()));
         PodFacts {
+            has_sandbox,
             containers: self.containers.iter().map(|run| run.seen.clone()).collect(),
             start_time: self.start_time,
             pod_ip,
@@ -277,13 +292,11 @@ mod tests {
                 one("Always", json!({"image": "x:does-not-exist"})),
                 vec![
                     "0 ErrImagePull x0",
-                    "2 ImagePullBackOff x0",
-                    "12 ErrImagePull x0",
-                    "14 ImagePullBackOff x0",
+                    "12 ImagePullBackOff x0",
                     "24 ErrImagePull x0",
-                    "26 ImagePullBackOff x0",
-                    "46 ErrImagePull x0",
-                    "48 ImagePullBackOff x0",
+                    "36 ImagePullBackOff x0",
+                    "48 ErrImagePull x0",
+                    "60 ImagePullBackOff x0",
                 ],
             ),
             ("malformed image", one("Always", json!({"image": "Bad Image"})), vec!["0 InvalidImageName x0"]),
@@ -293,11 +306,14 @@ mod tests {
                 vec![
                     "0 Running x0 ready",
                     "2 Running x1 ready",
-                    "4 CrashLoopBackOff x1",
+                    "4 Error 1 x1",
+                    "6 CrashLoopBackOff x1",
                     "14 Running x2 ready",
-                    "16 CrashLoopBackOff x2",
+                    "16 Error 1 x2",
+                    "18 CrashLoopBackOff x2",
                     "36 Running x3 ready",
-                    "38 CrashLoopBackOff x3",
+                    "38 Error 1 x3",
+                    "40 CrashLoopBackOff x3",
                 ],
             ),
             (
@@ -338,7 +354,7 @@ mod tests {
                 pod(
                     json!({"restartPolicy": "Never", "activeDeadlineSeconds": 7, "containers": [{"name": "a", "image": "i", "command": ["sleep", "99"]}]}),
                 ),
-                vec!["0 Running x0 ready", "7 Error 137 x0"],
+                vec!["0 Running x0 ready", "7 Error 143 x0"],
             ),
             (
                 "init",

@@ -240,6 +240,20 @@ pub fn parse_image(image: &str) -> Pull {
     }
 }
 
+/// An image name in full, as runtimes show it: with its registry and its tag.
+#[must_use]
+pub fn full_image_name(image: &str) -> String {
+    let first = image.split('/').next().unwrap_or_default();
+    let has_registry = image.contains('/') && (first.contains(['.', ':']) || first == "localhost");
+    let name = match () {
+        () if has_registry => image.to_owned(),
+        () if image.contains('/') => format!("docker.io/{image}"),
+        () => format!("docker.io/library/{image}"),
+    };
+    let has_tag = name.contains('@') || name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    if has_tag { name } else { format!("{name}:latest") }
+}
+
 /// The command line of a container: its command, then its arguments.
 #[must_use]
 pub fn command_line(container: &Value) -> Vec<&str> {
@@ -268,7 +282,7 @@ fn start_error(switches: &Switches<'_>, container: &Value) -> Option<String> {
 }
 
 fn parse_run(switches: &Switches<'_>, pod: &Object, container: &Value) -> Run {
-    if switches.has("hang") {
+    if switches.has("hang") || switches.has("oom-after") {
         return Run::Forever;
     }
     let code = switches.value("exit-code").and_then(|code| code.parse().ok());
@@ -611,6 +625,21 @@ mod tests {
         assert_eq!((marked.readiness, marked.stop_after), (Readiness::After(Duration::from_secs(60)), None));
         let bad = script(json!({}), "Never", json!({"image": "i", "command": ["/bad-command", "x"]}));
         assert_eq!(bad.start_error.as_deref(), Some("/bad-command"));
+    }
+
+    #[test]
+    fn an_image_name_is_completed_as_runtimes_complete_it() {
+        let table = [
+            ("web", "docker.io/library/web:latest"),
+            ("web:1", "docker.io/library/web:1"),
+            ("lab/web:1", "docker.io/lab/web:1"),
+            ("localhost/web:1", "localhost/web:1"),
+            ("registry.example.com:5000/lab/web", "registry.example.com:5000/lab/web:latest"),
+            ("web@sha256:00", "docker.io/library/web@sha256:00"),
+        ];
+        for (image, full) in table {
+            assert_eq!(full_image_name(image), full);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::script::full_image_name;
 use crate::object::{Object, api_time, text};
 
 /// The part a container plays in its pod.
@@ -110,12 +111,22 @@ pub struct PodFacts {
     pub containers: Vec<Observed>,
     /// When the kubelet took it up.
     pub start_time: Timestamp,
-    /// Its address; known once its sandbox runs.
+    /// Whether there is something for containers to start in.
+    pub has_sandbox: bool,
+    /// Its address, once there is a container to reach.
     pub pod_ip: Option<String>,
     /// The node's address.
     pub host_ip: String,
     /// Set when the kubelet failed the whole pod: reason and message.
     pub failed: Option<(&'static str, String)>,
+}
+
+impl PodFacts {
+    /// Whether an ordinary container has ever been started; from then on the pod counts as initialized.
+    fn has_begun(&self) -> bool {
+        let mut mains = self.containers.iter().filter(|container| container.role == Role::Main);
+        mains.any(|container| container.last.is_some() || !matches!(container.state, State::Waiting { .. }))
+    }
 }
 
 /// The whole status of a pod. Conditions that others own (readiness gates, disruption) stay as they are.
@@ -154,7 +165,8 @@ pub fn plan_phase(pod: &Object, facts: &PodFacts) -> &'static str {
         return "Failed";
     }
     let policy = pod.text("/spec/restartPolicy").unwrap_or("Always");
-    if let Some(container) = facts.containers.iter().find(|container| !container.initialized()) {
+    let uninitialized = facts.containers.iter().find(|container| !container.initialized());
+    if let Some(container) = uninitialized.filter(|_| !facts.has_begun()) {
         let failed = matches!(&container.state, State::Terminated(ending) if ending.exit_code != 0);
         return if failed && policy == "Never" && container.role == Role::Init {
             "Failed"
@@ -203,7 +215,7 @@ fn plan_conditions(pod: &Object, facts: &PodFacts, phase: &str, now: Timestamp) 
     let verdicts = [
         Verdict {
             kind: "PodReadyToStartContainers",
-            status: facts.pod_ip.is_some() && !matches!(phase, "Succeeded" | "Failed"),
+            status: facts.has_sandbox && !matches!(phase, "Succeeded" | "Failed"),
             reason: None,
             message: None,
         },
@@ -212,24 +224,22 @@ fn plan_conditions(pod: &Object, facts: &PodFacts, phase: &str, now: Timestamp) 
         containers_ready,
         Verdict { kind: "PodScheduled", status: true, reason: None, message: None },
     ];
-    let mut conditions: Vec<Value> =
-        verdicts.iter().map(|verdict| render_condition(pod, verdict, now)).collect();
     let ours = |kind: &str| verdicts.iter().any(|verdict| verdict.kind == kind);
-    conditions.extend(pod.list("/status/conditions").iter().filter(|old| !ours(text(old, "type"))).cloned());
+    // Those of others come first, as a real kubelet writes them.
+    let mut conditions: Vec<Value> =
+        pod.list("/status/conditions").iter().filter(|old| !ours(text(old, "type"))).cloned().collect();
     if let Some(("Evicted", message)) = &facts.failed
         && pod.condition("DisruptionTarget").is_none()
     {
-        conditions.push(render_condition(
-            pod,
-            &Verdict {
-                kind: "DisruptionTarget",
-                status: true,
-                reason: Some("TerminationByKubelet"),
-                message: Some(message.clone()),
-            },
-            now,
-        ));
+        let disrupted = Verdict {
+            kind: "DisruptionTarget",
+            status: true,
+            reason: Some("TerminationByKubelet"),
+            message: Some(message.clone()),
+        };
+        conditions.push(render_condition(pod, &disrupted, now));
     }
+    conditions.extend(verdicts.iter().map(|verdict| render_condition(pod, verdict, now)));
     conditions
 }
 
@@ -262,7 +272,7 @@ fn initialized(facts: &PodFacts, phase: &str) -> Verdict {
     if phase == "Succeeded" {
         return verdict(true, Some("PodCompleted"), None);
     }
-    if incomplete.is_empty() {
+    if incomplete.is_empty() || facts.has_begun() {
         return verdict(true, None, None);
     }
     let message = format!("containers with incomplete status: [{}]", incomplete.join(" "));
@@ -324,7 +334,7 @@ fn render_container(container: &Observed) -> Value {
     let ran = running || container.last.is_some() || matches!(container.state, State::Terminated(_));
     let mut status = json!({
         "name": container.name,
-        "image": container.image,
+        "image": if ran { full_image_name(&container.image) } else { container.image.clone() },
         "imageID": if ran { format!("sandbox.glidepath.dev/{}", container.image) } else { String::new() },
         "state": render_state(&container.state),
         "lastState": container.last.as_ref().map_or_else(|| json!({}), |last| json!({"terminated": render_ending(last)})),
@@ -348,11 +358,15 @@ fn render_state(state: &State) -> Value {
 }
 
 fn render_ending(ending: &Ending) -> Value {
+    // Of a container that was never found nobody knows when it ran.
+    let known = |at: Timestamp| {
+        if ending.reason == "ContainerStatusUnknown" { Value::Null } else { json!(api_time(at)) }
+    };
     let mut value = json!({
         "exitCode": ending.exit_code,
         "reason": ending.reason,
-        "startedAt": api_time(ending.started),
-        "finishedAt": api_time(ending.finished),
+        "startedAt": known(ending.started),
+        "finishedAt": known(ending.finished),
     });
     if let Some(message) = &ending.message {
         value["message"] = json!(message);
@@ -396,8 +410,8 @@ pub fn parse_container(status: &Value, role: Role) -> Option<Observed> {
             exit_code: i32::try_from(value.get("exitCode")?.as_i64()?).ok()?,
             reason: text(value, "reason").to_owned(),
             message: value.get("message").and_then(Value::as_str).map(str::to_owned),
-            started: time(value, "startedAt")?,
-            finished: time(value, "finishedAt")?,
+            started: time(value, "startedAt").unwrap_or(Timestamp::UNIX_EPOCH),
+            finished: time(value, "finishedAt").unwrap_or(Timestamp::UNIX_EPOCH),
         })
     };
     let state = status.get("state")?;
@@ -458,6 +472,7 @@ mod tests {
         PodFacts {
             containers,
             start_time: at("2026-01-01T00:00:00Z"),
+            has_sandbox: true,
             pod_ip: Some("10.244.0.2".to_owned()),
             host_ip: "10.0.0.1".to_owned(),
             failed: None,
@@ -586,10 +601,10 @@ mod tests {
             .collect();
         assert_eq!(
             order,
-            ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "lb"]
+            ["lb", "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]
         );
-        assert_eq!(status["conditions"][2]["lastTransitionTime"], "2026-01-01T00:00:03Z");
-        assert_eq!(status["conditions"][3]["lastTransitionTime"], "2026-01-01T00:00:09Z");
+        assert_eq!(status["conditions"][3]["lastTransitionTime"], "2026-01-01T00:00:03Z");
+        assert_eq!(status["conditions"][4]["lastTransitionTime"], "2026-01-01T00:00:09Z");
     }
 
     #[test]
@@ -597,7 +612,10 @@ mod tests {
         let mut original = container("a", Role::Main, running());
         original.restarts = 2;
         original.last = Some(Ending::exited(7, at("2026-01-01T00:00:01Z"), at("2026-01-01T00:00:02Z")));
-        assert_eq!(parse_container(&render_container(&original), Role::Main), Some(original));
+        let read = parse_container(&render_container(&original), Role::Main);
+        // A status has the image's name in full.
+        "docker.io/library/web:1".clone_into(&mut original.image);
+        assert_eq!(read, Some(original));
     }
 
     #[test]

@@ -18,6 +18,8 @@ const MESSAGE: &str = "/status/containerStatuses/0/state/waiting/message";
 const EXIT: &str = "/status/containerStatuses/0/lastState/terminated/exitCode";
 const ENDED: &str = "/status/containerStatuses/0/state/terminated/exitCode";
 
+const ENDED_BY: &str = "/status/containerStatuses/0/state/terminated/reason";
+
 struct Row {
     switches: &'static [(&'static str, &'static str)],
     spec: Value,
@@ -76,13 +78,13 @@ fn rows() -> Vec<Row> {
             plain(),
             vec![
                 (1, WAITING, json!("ErrImagePull")),
-                (4, WAITING, json!("ImagePullBackOff")),
-                (4, PHASE, json!("Pending")),
+                (14, WAITING, json!("ImagePullBackOff")),
+                (14, PHASE, json!("Pending")),
                 (
-                    4,
+                    14,
                     MESSAGE,
                     json!(
-                        "Back-off pulling image \"web:1\": ErrImagePull: failed to pull and unpack image \"docker.io/library/web:1\": failed to resolve reference \"docker.io/library/web:1\": docker.io/library/web:1: not found"
+                        "Back-off pulling image \"web:1\": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image \"docker.io/library/web:1\": failed to resolve reference \"docker.io/library/web:1\": docker.io/library/web:1: not found"
                     ),
                 ),
             ],
@@ -96,6 +98,24 @@ fn rows() -> Vec<Row> {
             &[("evict-after", "5s")],
             plain(),
             vec![(3, PHASE, json!("Running")), (7, PHASE, json!("Failed")), (7, REASON, json!("Evicted"))],
+        ),
+        row(
+            &[("oom-after", "5s")],
+            never(),
+            vec![(3, PHASE, json!("Running")), (7, ENDED, json!(137)), (7, ENDED_BY, json!("OOMKilled"))],
+        ),
+        row(
+            &[("config-error", "configmap \"absent\" not found")],
+            plain(),
+            vec![
+                (3, WAITING, json!("CreateContainerConfigError")),
+                (3, MESSAGE, json!("configmap \"absent\" not found")),
+            ],
+        ),
+        row(
+            &[("image-missing", "true")],
+            with("imagePullPolicy", json!("Never")),
+            vec![(3, WAITING, json!("ErrImageNeverPull"))],
         ),
         row(
             &[],

@@ -5,8 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use rustix::io::Errno;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
@@ -21,6 +20,7 @@ use super::pod::PodScope;
 use super::probe::{Surroundings, send_action, wait_for_startup, watch_probe};
 use crate::api::is_not_found;
 use crate::kubelet::backoff::{BackOff, render_wait};
+use crate::kubelet::container_run::malformed_image;
 use crate::kubelet::script::{Pull, parse_image};
 use crate::kubelet::status::{Ending, Role, State};
 use crate::object::{Key, text};
@@ -38,26 +38,51 @@ pub struct Supervisor {
     stop: Stop,
     restarts: BackOff,
     pulls: BackOff,
+    was_stopped: bool,
 }
 
 enum Outcome {
+    /// It ended by itself.
     Exited(Ending),
+    /// It could not be started.
     NotStarted(Ending),
+    /// A probe failed too often, and it was stopped.
+    Unhealthy(Ending),
+    /// Its post-start hook failed, and it was stopped.
+    HookFailed(Ending, String),
+    /// It was stopped because the pod goes.
     Stopped(Ending),
 }
+
+/// Why a container is stopped although the pod stays.
+enum Complaint {
+    Unhealthy,
+    HookFailed(String),
+}
+
+/// How long an ending, or why there was no start, shows before the back-off does.
+const ENDING_SHOWS: Duration = Duration::from_secs(2);
+/// How long `ErrImagePull` shows before the back-off does.
+const PULL_ERROR_SHOWS: Duration = Duration::from_secs(12);
 
 impl Supervisor {
     /// A supervisor of the container at `index` of the pod's board.
     #[must_use]
     pub fn new(pod: Arc<PodScope>, index: usize, role: Role, container: Value, stop: Stop) -> Self {
         let restarts = BackOff::after_failures(pod.board.get(index).restarts);
-        Self { pod, index, role, container, stop, restarts, pulls: BackOff::default() }
+        Self { pod, index, role, container, stop, restarts, pulls: BackOff::default(), was_stopped: false }
     }
 
     /// Runs the container as often as its restart policy asks. Returns whether it ended well.
     pub async fn run(mut self) -> bool {
         if let State::Terminated(ending) = self.pod.board.get(self.index).state {
-            return ending.exit_code == 0;
+            if !self.restarts_after(&ending) {
+                return ending.exit_code == 0;
+            }
+            let wait = self.restarts.fail();
+            if !self.back_off(ending, ENDING_SHOWS, wait).await {
+                return false;
+            }
         }
         loop {
             if self.is_stopped() {
@@ -65,34 +90,63 @@ impl Supervisor {
             }
             let Some(image) = self.pull().await else { return false };
             let Some(env) = self.gather_env(&image).await else { return false };
-            match self.run_once(&image, env).await {
-                Outcome::Stopped(ending) => {
-                    let success = ending.exit_code == 0;
-                    self.show(State::Terminated(ending));
-                    return success;
-                }
-                Outcome::Exited(ending) | Outcome::NotStarted(ending) if !self.restarts_after(&ending) => {
-                    let success = ending.exit_code == 0;
-                    self.show(State::Terminated(ending));
-                    return success;
-                }
-                Outcome::Exited(ending) => {
-                    self.restarts.forget_after_good_run(ending.started, ending.finished);
-                    if !self.back_off(ending).await {
-                        return false;
-                    }
-                }
-                Outcome::NotStarted(ending) => {
-                    let message = ending.message.clone().unwrap_or_default();
-                    self.show(State::Waiting { reason: "RunContainerError", message });
-                    if self.unless_stopped(sleep(Duration::from_secs(1))).await.is_none()
-                        || !self.back_off(ending).await
-                    {
-                        return false;
-                    }
-                }
+            let outcome = self.run_once(&image, env).await;
+            if let Some(success) = self.conclude(outcome).await {
+                return success;
             }
         }
+    }
+
+    /// What follows from how a run went: `None` if there is to be another one, else whether the container ended well.
+    async fn conclude(&mut self, outcome: Outcome) -> Option<bool> {
+        let over = |ending: &Ending| Some(ending.exit_code == 0);
+        let goes_on = match outcome {
+            Outcome::Stopped(ending) => {
+                self.show(State::Terminated(ending.clone()));
+                return over(&ending);
+            }
+            Outcome::Exited(ending)
+            | Outcome::NotStarted(ending)
+            | Outcome::Unhealthy(ending)
+            | Outcome::HookFailed(ending, _)
+                if !self.restarts_after(&ending) =>
+            {
+                self.show(State::Terminated(ending.clone()));
+                return over(&ending);
+            }
+            Outcome::Exited(ending) => {
+                self.restarts.forget_after_good_run(ending.started, ending.finished);
+                self.show(State::Terminated(ending.clone()));
+                let wait = self.restarts.fail();
+                self.back_off(ending, ENDING_SHOWS, wait).await
+            }
+            Outcome::Unhealthy(ending) => {
+                self.restarts.forget_after_good_run(ending.started, ending.finished);
+                // The first time it stops a container itself, a real kubelet does not count that as a failure.
+                let is_free = !std::mem::replace(&mut self.was_stopped, true);
+                let wait = if is_free { SignedDuration::ZERO } else { self.restarts.fail() };
+                self.back_off(ending, Duration::ZERO, wait).await
+            }
+            Outcome::NotStarted(ending) => {
+                let message = ending.message.clone().unwrap_or_default();
+                self.back_off_from("RunContainerError", message, ending).await
+            }
+            Outcome::HookFailed(ending, message) => {
+                self.back_off_from("PostStartHookError", message, ending).await
+            }
+        };
+        (!goes_on).then_some(false)
+    }
+
+    /// Shows why a container did not come up, then backs off.
+    async fn back_off_from(&mut self, reason: &'static str, message: String, ending: Ending) -> bool {
+        self.show(State::Waiting { reason, message });
+        self.pod.board.update(self.index, |seen| seen.last = Some(ending.clone()));
+        if self.unless_stopped(sleep(Duration::from_secs(1))).await.is_none() {
+            return false;
+        }
+        let wait = self.restarts.fail();
+        self.back_off(ending, Duration::ZERO, wait).await
     }
 
     fn is_stopped(&self) -> bool {
@@ -128,9 +182,7 @@ impl Supervisor {
         let name = text(&self.container, "image").to_owned();
         loop {
             if parse_image(&name) == Pull::Malformed {
-                let message = format!(
-                    "Failed to apply default image tag \"{name}\": couldn't parse image name \"{name}\": invalid reference format"
-                );
+                let message = malformed_image(&name);
                 self.show(State::Waiting { reason: "InvalidImageName", message });
                 self.unless_stopped(pending::<()>()).await?;
             }
@@ -139,8 +191,13 @@ impl Supervisor {
                 return Some(image.clone());
             }
             let why = format!("no local command stands for image \"{name}\": not found");
+            if text(&self.container, "imagePullPolicy") == "Never" {
+                let message = format!("Container image \"{name}\" is not present with pull policy of Never");
+                self.show(State::Waiting { reason: "ErrImageNeverPull", message });
+                self.unless_stopped(pending::<()>()).await?;
+            }
             self.show(State::Waiting { reason: "ErrImagePull", message: why.clone() });
-            self.unless_stopped(sleep(Duration::from_secs(2))).await?;
+            self.unless_stopped(sleep(PULL_ERROR_SHOWS)).await?;
             let message = format!("Back-off pulling image \"{name}\": ErrImagePull: {why}");
             self.show(State::Waiting { reason: "ImagePullBackOff", message });
             let wait = self.pulls.fail().max(SignedDuration::from_secs(10));
@@ -208,17 +265,16 @@ impl Supervisor {
             Ok(group) => group,
             Err(error) => {
                 let program = launch.command.first().map_or("", String::as_str);
-                let code = if error.raw_os_error() == Some(Errno::ACCESS.raw_os_error()) { 126 } else { 128 };
                 let message = format!(
                     "failed to start container \"{}\": exec: \"{program}\": {error}",
                     text(&self.container, "name")
                 );
                 let finished = self.pod.context.clock.now();
                 return Outcome::NotStarted(Ending {
-                    exit_code: code,
+                    exit_code: 128,
                     reason: "StartError".to_owned(),
                     message: Some(message),
-                    started,
+                    started: Timestamp::UNIX_EPOCH,
                     finished,
                 });
             }
@@ -229,12 +285,13 @@ impl Supervisor {
             text(&self.container, "name"),
         );
         let pump = self.pump_output(&mut group, log);
-        self.show(State::Running { started });
         let surroundings = self.pod.surroundings(env, working_dir);
         let mut stop = self.stop.clone();
+        let mut complaint = None;
         let (code, stopped) = tokio::select! {
             code = group.wait() => (code, false),
-            () = self.watch_probes(&surroundings) => {
+            cause = self.watch(&surroundings, started) => {
+                complaint = Some(cause);
                 let deadline = Instant::now() + self.pod.grace();
                 (self.end(&mut group, &surroundings, deadline).await, false)
             }
@@ -246,7 +303,12 @@ impl Supervisor {
         // What was written last should be there when the end is seen.
         let _ = timeout(Duration::from_millis(500), pump).await;
         let ending = Ending::exited(code, started, self.pod.context.clock.now());
-        if stopped { Outcome::Stopped(ending) } else { Outcome::Exited(ending) }
+        match complaint {
+            _ if stopped => Outcome::Stopped(ending),
+            None => Outcome::Exited(ending),
+            Some(Complaint::Unhealthy) => Outcome::Unhealthy(ending),
+            Some(Complaint::HookFailed(why)) => Outcome::HookFailed(ending, why),
+        }
     }
 
     fn pump_output(&self, group: &mut ProcessGroup, log: Arc<RunLog>) -> JoinHandle<()> {
@@ -269,14 +331,39 @@ impl Supervisor {
         })
     }
 
-    /// Follows hooks and probes of a running container; returns when it has to be restarted.
+    /// Follows hooks and probes of a started container; returns when it has to be restarted. It shows as running
+    /// once its post-start hook is done.
+    async fn watch(&self, surroundings: &Surroundings, started: Timestamp) -> Complaint {
+        if let Some(hook) = self.container.pointer("/lifecycle/postStart").filter(|hook| !hook.is_null())
+            && let Err(why) = send_action(hook, surroundings).await
+        {
+            return Complaint::HookFailed(self.hook_message(hook, &why));
+        }
+        self.show(State::Running { started });
+        self.watch_probes(surroundings).await;
+        Complaint::Unhealthy
+    }
+
+    /// What a kubelet says of a hook that failed.
+    fn hook_message(&self, hook: &Value, why: &str) -> String {
+        let words = hook.pointer("/exec/command").and_then(Value::as_array).into_iter().flatten();
+        let command: Vec<&str> = words.filter_map(Value::as_str).collect();
+        let command = command.join(" ");
+        let (name, pod) = (text(&self.container, "name"), &self.pod);
+        let pod = format!("{}_{}({})", pod.key.name, pod.key.namespace, pod.uid);
+        if command.is_empty() {
+            return format!(
+                "HTTP lifecycle hook for Container \"{name}\" in Pod \"{pod}\" failed - error: {why}"
+            );
+        }
+        format!(
+            "Exec lifecycle hook ([{command}]) for Container \"{name}\" in Pod \"{pod}\" failed - error: command '{command}' {}: , message: \"\"",
+            why.trim_start_matches("command ")
+        )
+    }
+
     async fn watch_probes(&self, surroundings: &Surroundings) {
         let action = |pointer: &str| self.container.pointer(pointer).filter(|value| !value.is_null());
-        if let Some(hook) = action("/lifecycle/postStart")
-            && send_action(hook, surroundings).await.is_err()
-        {
-            return;
-        }
         if let Some(probe) = action("/startupProbe")
             && !wait_for_startup(probe, surroundings).await
         {
@@ -330,9 +417,14 @@ impl Supervisor {
         }
     }
 
-    /// Waits before the next start; false if stopped meanwhile.
-    async fn back_off(&mut self, ending: Ending) -> bool {
-        let wait = self.restarts.fail();
+    /// Waits before the next start; false if stopped meanwhile. The back-off shows after `shown`, in which the ending
+    /// does.
+    async fn back_off(&mut self, ending: Ending, shown: Duration, wait: SignedDuration) -> bool {
+        let time = Duration::try_from(wait).unwrap_or_default();
+        let shown = shown.min(time);
+        if self.unless_stopped(sleep(shown)).await.is_none() {
+            return false;
+        }
         let pod = &self.pod;
         let state = (!wait.is_zero()).then(|| State::Waiting {
             reason: "CrashLoopBackOff",
@@ -352,8 +444,7 @@ impl Supervisor {
                 seen.state = state;
             }
         });
-        let wait = Duration::try_from(wait).unwrap_or_default();
-        if self.unless_stopped(sleep(wait)).await.is_none() {
+        if self.unless_stopped(sleep(time - shown)).await.is_none() {
             return false;
         }
         self.pod.board.update(self.index, |seen| seen.restarts += 1);

@@ -117,6 +117,7 @@ fn take_over(pod: &Object, container: &Value, role: Role, policy: &str, now: Tim
     };
     let Some(mut known) = status.and_then(|status| parse_container(status, role)) else { return fresh };
     (known.ready, known.started) = (false, false);
+    known.image.clone_from(&fresh.image);
     if let State::Running { started } = known.state {
         let mut ending = Ending::exited(137, started, now);
         "ContainerStatusUnknown".clone_into(&mut ending.reason);
@@ -236,13 +237,10 @@ impl PodScope {
 
     async fn report(&self) -> kube::Result<()> {
         let Some(pod) = self.pods.get(&self.key).filter(|pod| pod.uid() == self.uid) else { return Ok(()) };
-        // The removal that follows says it all, unless somebody's finalizer keeps the pod around.
-        if pod.is_deleting() && pod.finalizers().next().is_none() {
-            return Ok(());
-        }
         let facts = PodFacts {
             containers: self.board.lock().clone(),
             start_time: self.start_time,
+            has_sandbox: true,
             pod_ip: Some(self.address.to_string()),
             host_ip: self.config.node.address.to_string(),
             failed: self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
