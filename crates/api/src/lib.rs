@@ -5,8 +5,6 @@
 
 pub mod analysis;
 pub mod cluster;
-#[cfg(test)]
-mod corpora;
 pub mod crd;
 pub mod defaults;
 pub mod experiment;

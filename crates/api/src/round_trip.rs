@@ -48,7 +48,7 @@ fn is_zero(value: &Value) -> bool {
 
 #[test]
 fn corpus_published_manifests_are_read_and_valid() {
-    let folder = crate::corpora::folder().join("manifests");
+    let folder = glidepath_corpora::folder().join("manifests");
     let Ok(files) = std::fs::read_dir(&folder) else {
         println!("skipped: no {}", folder.display());
         return;

@@ -53,7 +53,7 @@ impl Shop {
     async fn open() -> Self {
         let clock = Clock::starting_at(EPOCH.parse().unwrap());
         let sandbox = Sandbox::builder().clock(clock).seed(1).build().unwrap();
-        sandbox.install_crds(&glidepath_api::crd::all()).await.unwrap();
+        sandbox.install_crds(glidepath_api::crd::all()).await.unwrap();
         let client = sandbox.client("test", "shop");
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         let shop = Self { sandbox, client };

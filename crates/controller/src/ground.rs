@@ -81,7 +81,7 @@ impl Ground {
             .allow_loopback_endpoints(true)
             .build()?;
         let running = sandbox.serve(settings.address).await?;
-        let mut definitions = glidepath_api::crd::all();
+        let mut definitions = glidepath_api::crd::all().to_vec();
         definitions.extend(glidepath_dataplane::crds());
         definitions.extend(settings.definitions);
         sandbox.install_crds(&definitions).await?;

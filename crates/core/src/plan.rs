@@ -278,6 +278,34 @@ impl Action {
             Self::PatchStatus { .. } => "patchStatus",
         }
     }
+
+    /// Name of the object that is written; `None` for Events, routers and the plan's own object.
+    #[must_use]
+    pub fn object_name(&self) -> Option<&str> {
+        match self {
+            Self::CreateReplicaSet { name, .. }
+            | Self::ScaleReplicaSet { name, .. }
+            | Self::PatchReplicaSet { name, .. }
+            | Self::ScaleDeployment { name, .. }
+            | Self::DeleteReplicaSet { name, .. }
+            | Self::SwitchService { name, .. }
+            | Self::CreateAnalysisRun { name, .. }
+            | Self::TerminateAnalysisRun { name }
+            | Self::DeleteAnalysisRun { name, .. }
+            | Self::CreateExperiment { name, .. }
+            | Self::TerminateExperiment { name }
+            | Self::DeleteExperiment { name, .. }
+            | Self::CreateService { name, .. }
+            | Self::DeleteService { name, .. }
+            | Self::CreateJob { name, .. }
+            | Self::DeleteJob { name, .. }
+            | Self::EvictPod { name, .. }
+            | Self::PatchPod { name, .. } => Some(name),
+            Self::Emit(_) | Self::SetTraffic { .. } | Self::PatchSelf { .. } | Self::PatchStatus { .. } => {
+                None
+            }
+        }
+    }
 }
 
 /// A question to a metric provider. The answer arrives in a later snapshot as [`crate::snapshot::Answer`].

@@ -164,17 +164,10 @@ fn doing(action: &Action) -> Option<String> {
         Action::SetTraffic { router, wanted } => {
             format!("{router:?} to canary {} and stable {}", wanted.canary_weight, wanted.stable_weight)
         }
-        Action::CreateReplicaSet { name, .. }
-        | Action::PatchReplicaSet { name, .. }
-        | Action::DeleteReplicaSet { name, .. }
-        | Action::CreateAnalysisRun { name, .. }
-        | Action::TerminateAnalysisRun { name }
-        | Action::DeleteAnalysisRun { name, .. }
-        | Action::CreateExperiment { name, .. }
-        | Action::TerminateExperiment { name }
-        | Action::DeleteExperiment { name, .. }
-        | Action::EvictPod { name, .. } => name.clone(),
-        _ => return Some(action.verb().to_owned()),
+        other => match other.object_name() {
+            Some(name) => name.to_owned(),
+            None => return Some(other.verb().to_owned()),
+        },
     };
     Some(format!("{} {object}", action.verb()))
 }

@@ -44,7 +44,7 @@ impl Scratch {
     pub(crate) async fn of(live: &Live) -> Result<Self, ForecastError> {
         let clock = Clock::starting_at(live.now.saturating_sub(LEAD).unwrap_or(live.now));
         let sandbox = Sandbox::builder().clock(clock).seed(1).build().map_err(broken)?;
-        sandbox.install_crds(&glidepath_api::crd::all()).await.map_err(broken)?;
+        sandbox.install_crds(glidepath_api::crd::all()).await.map_err(broken)?;
         sandbox.install_crds(&router_definitions()).await.map_err(broken)?;
         let client = sandbox.client("forecast", &live.namespace);
         let workloads = Workloads::builder(sandbox.client("workloads", &live.namespace))

@@ -1,35 +1,9 @@
 //! Recorded answers of the original: every row must agree.
 
-#![expect(clippy::print_stderr, reason = "a skipped file or row is said aloud")]
-
-use std::path::PathBuf;
-
+use glidepath_corpora::rows;
 use glidepath_gocompat::{pod_template, podhash};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-/// The rows of one corpus file, or `None` (with a line saying so) where the file is absent.
-fn rows(file: &str) -> Option<Vec<Value>> {
-    let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corpora"),
-        PathBuf::from,
-    );
-    let path = folder.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    };
-    // Only a newline ends a row: some hold U+2028. One recorded row was cut short there and is no JSON any more.
-    let rows = text.split('\n').filter(|line| !line.trim().is_empty());
-    let readable = rows.filter_map(|line| {
-        let row = serde_json::from_str(line);
-        if row.is_err() {
-            eprintln!("skipped a row that is no JSON: {line}");
-        }
-        row.ok()
-    });
-    Some(readable.collect())
-}
 
 #[test]
 fn corpus_podhash_rows_all_agree_r232() {

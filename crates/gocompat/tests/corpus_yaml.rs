@@ -1,25 +1,10 @@
 //! YAML scalars as kubectl read them, and awkward text that must come back as it was.
 
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
-use std::path::PathBuf;
-
+use glidepath_corpora::document;
 use glidepath_gocompat::yaml::{parse_document, render};
 use serde_json::Value;
-
-fn corpus(name: &str) -> Option<Value> {
-    let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/corpora")),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("skipped: no {}", path.display());
-        return None;
-    };
-    Some(serde_json::from_str(&text).unwrap())
-}
 
 /// Equal as JSON numbers are to JavaScript and Go: 1000 and 1000.0 are one number.
 fn same(left: &Value, right: &Value) -> bool {
@@ -38,7 +23,7 @@ fn same(left: &Value, right: &Value) -> bool {
 
 #[test]
 fn corpus_yaml_read_scalars_mean_what_they_mean_to_kubectl() {
-    let Some(corpus) = corpus("yaml-read.json") else { return };
+    let Some(corpus) = document("yaml-read.json") else { return };
     let mut different = Vec::new();
     let rows = corpus.as_array().unwrap();
     for row in rows {
@@ -59,7 +44,7 @@ fn corpus_yaml_read_scalars_mean_what_they_mean_to_kubectl() {
 
 #[test]
 fn corpus_yaml_write_awkward_text_comes_back_as_it_was() {
-    let Some(document) = corpus("yaml-write.json") else { return };
+    let Some(document) = document("yaml-write.json") else { return };
     let written = render(&document);
     let found = parse_document(&written).unwrap();
     assert!(same(&document, &found), "{written}");

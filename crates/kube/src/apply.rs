@@ -330,33 +330,7 @@ impl Applier<'_> {
 
     /// Name of the object an action is about.
     fn object_of(&self, action: &Action) -> String {
-        let name = match action {
-            Action::CreateReplicaSet { name, .. }
-            | Action::ScaleReplicaSet { name, .. }
-            | Action::PatchReplicaSet { name, .. }
-            | Action::ScaleDeployment { name, .. }
-            | Action::DeleteReplicaSet { name, .. }
-            | Action::SwitchService { name, .. }
-            | Action::CreateAnalysisRun { name, .. }
-            | Action::TerminateAnalysisRun { name }
-            | Action::DeleteAnalysisRun { name, .. }
-            | Action::CreateExperiment { name, .. }
-            | Action::TerminateExperiment { name }
-            | Action::DeleteExperiment { name, .. }
-            | Action::CreateService { name, .. }
-            | Action::DeleteService { name, .. }
-            | Action::CreateJob { name, .. }
-            | Action::DeleteJob { name, .. }
-            | Action::EvictPod { name, .. }
-            | Action::PatchPod { name, .. } => name,
-            Action::Emit(_)
-            | Action::SetTraffic { .. }
-            | Action::PatchSelf { .. }
-            | Action::PatchStatus { .. } => {
-                return self.key.name.to_string();
-            }
-        };
-        name.clone()
+        action.object_name().unwrap_or(&self.key.name).to_owned()
     }
 
     /// With `AlreadyExists`: the object in the way, so that the next decision can judge it.

@@ -10,8 +10,10 @@ use glidepath_core::plan::{Event, EventType};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::correlator::{Correlated, Correlator};
+use crate::queue::Queue;
 use crate::resource::collection;
 use crate::server::{ApiServer, RequestError};
 
@@ -21,8 +23,13 @@ pub const COMPONENT: &str = "rollouts-controller";
 const REMEMBERED: usize = 2048;
 /// How many Events wait to be written before the oldest are given up.
 const WAITING: usize = 16_384;
-/// How many Events are written at once. States come first: what moves a release does not queue behind its story.
+/// How many Events are written at once.
 const AT_ONCE: usize = 4;
+/// States come first: what moves a release does not queue behind its story. While decisions are being carried out, one
+/// Event is written at a time, and this many times as long as that took is left to them.
+const GIVE_WAY: u32 = 9;
+/// An Event that waited this long is written whatever else there is to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait after a write got no answer.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -60,6 +67,7 @@ struct Admitted {
     subject: Subject,
     event: Event,
     at: Timestamp,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -70,6 +78,7 @@ struct Memory {
     last_suffix: u64,
     waiting: VecDeque<Admitted>,
     being_written: usize,
+    is_ending: bool,
 }
 
 /// Writes Events beside the decisions they tell of, those of one object in their order.
@@ -100,14 +109,16 @@ impl Recorder {
     }
 
     /// Writes what was recorded, for as long as it is polled. What got no answer is tried again.
-    pub(crate) async fn write_all(&self, server: &ApiServer) {
+    pub(crate) async fn write_all(&self, server: &ApiServer, queue: &Queue) {
         loop {
             let changed = self.changed.notified();
-            let batch = self.memory().take_batch();
+            let gives_way = queue.is_busy() && !self.memory().is_pressing();
+            let batch = self.memory().take_batch(if gives_way { 1 } else { AT_ONCE });
             if batch.is_empty() {
                 changed.await;
                 continue;
             }
+            let started = Instant::now();
             let outcomes = join_all(batch.iter().map(|admitted| self.write(server, admitted))).await;
             let unanswered: Vec<Admitted> = batch
                 .into_iter()
@@ -121,12 +132,16 @@ impl Recorder {
             self.changed.notify_waiters();
             if wait {
                 tokio::time::sleep(RETRY).await;
+            } else if gives_way {
+                tokio::time::sleep(started.elapsed() * GIVE_WAY).await;
             }
         }
     }
 
-    /// Returns once everything recorded so far was written; something else must poll [`Recorder::write_all`].
+    /// Nothing more is decided: what was recorded is written without giving way. Returns once it is; something else
+    /// must poll [`Recorder::write_all`].
     pub(crate) async fn written(&self) {
+        self.memory().is_ending = true;
         loop {
             let changed = self.changed.notified();
             if self.memory().is_idle() {
@@ -179,10 +194,10 @@ fn tell(admitted: &Admitted, error: &RequestError) -> bool {
 
 impl Memory {
     /// The oldest waiting Events of different objects.
-    fn take_batch(&mut self) -> Vec<Admitted> {
+    fn take_batch(&mut self, limit: usize) -> Vec<Admitted> {
         let mut batch: Vec<Admitted> = Vec::new();
         let mut at = 0;
-        while batch.len() < AT_ONCE && at < self.waiting.len().min(8 * AT_ONCE) {
+        while batch.len() < limit && at < self.waiting.len().min(8 * AT_ONCE) {
             let is_next = self.waiting.get(at).is_some_and(|next| {
                 let earlier = batch.iter().chain(self.waiting.iter().take(at));
                 { earlier }.all(|other| !other.subject.is_same_object(&next.subject))
@@ -205,6 +220,11 @@ impl Memory {
         }
     }
 
+    /// Whether Events give way no longer: the process ends, or the oldest has waited long enough.
+    fn is_pressing(&self) -> bool {
+        self.is_ending || self.waiting.front().is_some_and(|oldest| oldest.since.elapsed() >= PATIENCE)
+    }
+
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.being_written == 0
     }
@@ -212,11 +232,11 @@ impl Memory {
     fn admit(&mut self, subject: &Subject, event: &Event, now: Timestamp) -> Option<Admitted> {
         let Correlated { id, message } = self.correlator.correlate(subject, event, now)?;
         let event = Event { message, ..event.clone() };
-        Some(Admitted { id, subject: subject.clone(), event, at: now })
+        Some(Admitted { id, subject: subject.clone(), event, at: now, since: Instant::now() })
     }
 
     fn plan(&mut self, admitted: &Admitted) -> Write {
-        let Admitted { id, subject, event, at } = admitted;
+        let Admitted { id, subject, event, at, .. } = admitted;
         let time = Time::new(*at).to_string();
         if let Some(known) = self.recent.get_mut(id) {
             known.count += 1;
@@ -324,14 +344,25 @@ mod tests {
         let texts = |batch: &[Admitted]| -> Vec<String> {
             batch.iter().map(|one| format!("{}{}", one.subject.name, one.event.message)).collect()
         };
-        let batch = memory.take_batch();
+        let batch = memory.take_batch(AT_ONCE);
         assert_eq!(texts(&batch), ["a1", "b1", "c1"]);
         assert!(!memory.is_idle());
         memory.put_back(batch.into_iter().take(1).collect());
-        assert_eq!(texts(&memory.take_batch()), ["a1"]);
+        assert_eq!(texts(&memory.take_batch(AT_ONCE)), ["a1"]);
         memory.put_back(Vec::new());
-        assert_eq!(texts(&memory.take_batch()), ["a2"]);
-        assert_eq!(texts(&memory.take_batch()), ["a3"]);
+        assert_eq!(texts(&memory.take_batch(AT_ONCE)), ["a2"]);
+        assert_eq!(texts(&memory.take_batch(AT_ONCE)), ["a3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_give_way_to_decisions_for_a_minute_at_most_and_not_at_the_end() {
+        let mut memory = Memory::default();
+        let admitted = memory.admit(&subject(), &event("1"), now()).unwrap();
+        memory.waiting.push_back(admitted);
+        assert!(!memory.is_pressing());
+        tokio::time::advance(PATIENCE).await;
+        assert!(memory.is_pressing());
+        assert!(Memory { is_ending: true, ..Memory::default() }.is_pressing());
     }
 
     #[test]

@@ -83,6 +83,7 @@ struct Schedule {
     urgent: BTreeMap<Position, WorkKey>,
     routine: BTreeMap<Position, WorkKey>,
     sequence: u64,
+    in_process: usize,
 }
 
 impl Schedule {
@@ -123,6 +124,7 @@ impl Schedule {
                 let entry = self.entries.entry(key.clone()).or_default();
                 entry.waiting = None;
                 entry.processing = true;
+                self.in_process += 1;
                 return Some(Taken { key, due, urgent });
             }
         }
@@ -137,7 +139,9 @@ impl Schedule {
     /// Ends the processing of a key; `next` is when it wants to be decided again.
     fn done(&mut self, key: &WorkKey, outcome: Outcome, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.processing = false;
+        if std::mem::take(&mut entry.processing) {
+            self.in_process -= 1;
+        }
         let again = entry.again.take();
         let next = match outcome {
             Outcome::Settled(next) => {
@@ -164,6 +168,10 @@ impl Schedule {
                 self.add(key, due, urgent);
             }
         }
+    }
+
+    fn is_busy(&self, now: Instant) -> bool {
+        self.in_process > 0 || self.next_due().is_some_and(|due| due <= now)
     }
 
     fn depth(&self, controller: Controller, now: Instant) -> usize {
@@ -271,6 +279,12 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Whether a decision is being taken or carried out, or should be.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.schedule().is_busy(Instant::now())
+    }
+
     /// How many keys of a controller are due and wait.
     #[must_use]
     pub fn depth(&self, controller: Controller) -> usize {
@@ -372,6 +386,18 @@ mod tests {
         assert_eq!(queue.next().await.key, key("soon"));
         assert_eq!(queue.next().await.key, key("late"));
         assert_eq!(start.elapsed(), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn the_queue_is_busy_while_a_key_is_due_or_in_process_and_not_while_one_only_waits() {
+        let (mut schedule, start) = (Schedule::default(), Instant::now());
+        schedule.add(&key("a"), start + ms(10), false);
+        assert!(!schedule.is_busy(start));
+        assert!(schedule.is_busy(start + ms(10)));
+        schedule.pop(start + ms(10)).unwrap();
+        assert!(schedule.is_busy(start));
+        schedule.done(&key("a"), Outcome::Settled(Some(start + ms(900))), start + ms(20));
+        assert!(!schedule.is_busy(start + ms(20)));
     }
 
     #[test]

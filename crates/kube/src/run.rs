@@ -232,7 +232,7 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
     follow_required(&mut tasks, shell, options);
     tasks.spawn(follow_on_demand(Arc::clone(shell), options.clone()));
     let storyteller = Arc::clone(shell);
-    tasks.spawn(async move { storyteller.recorder.write_all(&storyteller.server).await });
+    tasks.spawn(async move { storyteller.recorder.write_all(&storyteller.server, &storyteller.queue).await });
     tokio::select! {
         biased;
         () = wait_for_caches(shell) => {}

@@ -56,7 +56,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let sandbox = Sandbox::builder().clock(Clock::system()).seed(1).build().unwrap();
-        sandbox.install_crds(&glidepath_api::crd::all()).await.unwrap();
+        sandbox.install_crds(glidepath_api::crd::all()).await.unwrap();
         let workloads = Workloads::builder(sandbox.client("workloads", "default"))
             .clock(sandbox.clock())
             .controllers(Controller::ALL)

@@ -1,32 +1,17 @@
 //! Expressions with the answers Go gave: every recorded row must agree.
 
 #![expect(clippy::unwrap_used, reason = "a corpus row that is not what it says fails the test")]
-#![expect(clippy::print_stderr, reason = "a skipped file and the tally are said aloud")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use glidepath_corpora::rows;
 use glidepath_lang::expr::{
     ErrorKind, EvalError, GoType, Struct, StructType, Value, evaluate_condition, evaluate_time,
     evaluate_trigger,
 };
 use jiff::Timestamp;
 use serde_json::Value as Json;
-
-fn rows(file: &str) -> Option<Vec<Json>> {
-    let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corpora"),
-        PathBuf::from,
-    );
-    let path = folder.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    };
-    let rows = text.split('\n').filter(|line| !line.trim().is_empty());
-    Some(rows.map(|line| serde_json::from_str(line).unwrap()).collect())
-}
 
 fn float(json: &Json) -> f64 {
     match json {

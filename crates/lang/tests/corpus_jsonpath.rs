@@ -1,26 +1,9 @@
 //! Paths with the answers kubectl's library gave: every recorded row must agree.
 
-#![expect(clippy::print_stderr, reason = "a skipped file and the tally are said aloud")]
-
-use std::path::PathBuf;
-
+use glidepath_corpora::rows;
 use glidepath_lang::jsonpath::{JsonPath, JsonPathError, fuzz_jsonpath};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-fn rows(file: &str) -> Option<Vec<Value>> {
-    let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/corpora"),
-        PathBuf::from,
-    );
-    let path = folder.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    };
-    let rows = text.split('\n').filter(|line| !line.trim().is_empty());
-    rows.map(|line| serde_json::from_str(line).ok()).collect()
-}
 
 /// Numbers by value, and each segment's values in one order: maps have none in Go.
 fn normal(value: &Value) -> Value {

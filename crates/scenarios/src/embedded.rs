@@ -17,7 +17,6 @@ use glidepath_sandbox::Sandbox;
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::{Controller, Workloads};
 use kube::Client;
-use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::manifests::istio_definitions;
@@ -116,7 +115,7 @@ fn options() -> Options {
 }
 
 async fn install_definitions(sandbox: &Sandbox) -> Result<()> {
-    let mut definitions: Vec<Value> = glidepath_api::crd::all();
+    let mut definitions = glidepath_api::crd::all().to_vec();
     definitions.extend(glidepath_dataplane::crds());
     definitions.extend(istio_definitions());
     sandbox.install_crds(&definitions).await?;

@@ -4,10 +4,7 @@
 //! of an argument. They get the reference's `InvalidSpec` here too, seen from its own controller; with the
 //! missing line added they walk.
 
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
-
-use std::path::PathBuf;
 
 use glidepath_scenarios::embedded::in_virtual_time;
 use glidepath_scenarios::manifests::{rollout, service, virtual_service, with};
@@ -19,15 +16,7 @@ use serde_json::{Value, json};
 
 /// The documents of a published file; `None` (and a line that says so) when the folder lacks it.
 fn published(name: &str) -> Option<Vec<Value>> {
-    let folder = std::env::var_os("GLIDEPATH_CORPORA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/corpora")),
-        PathBuf::from,
-    );
-    let path = folder.join("manifests").join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    };
+    let text = glidepath_corpora::text(&format!("manifests/{name}"))?;
     Some(glidepath_gocompat::yaml::parse_documents(&text).unwrap())
 }
 

@@ -68,7 +68,7 @@ fn options(recorder: Arc<Recorder>) -> Options {
 async fn release(recorder: Arc<Recorder>) {
     let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
     let sandbox = Sandbox::builder().clock(clock).seed(1).build().unwrap();
-    sandbox.install_crds(&glidepath_api::crd::all()).await.unwrap();
+    sandbox.install_crds(glidepath_api::crd::all()).await.unwrap();
     let _workloads = Workloads::builder(sandbox.client("workloads", "default"))
         .clock(clock)
         .controllers(Controller::ALL)

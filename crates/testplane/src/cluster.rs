@@ -62,7 +62,7 @@ pub(crate) async fn is_ready(client: &Client) -> bool {
 
 /// Installs the definitions of our kinds and of the traffic kinds that stories use.
 pub(crate) async fn apply_definitions(client: &Client) -> Result<()> {
-    let mut definitions = glidepath_api::crd::all();
+    let mut definitions = glidepath_api::crd::all().to_vec();
     definitions.extend(glidepath_dataplane::crds());
     definitions.extend(glidepath_scenarios::manifests::istio_definitions());
     for definition in &definitions {

@@ -6,6 +6,8 @@
 mod schema;
 mod table;
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use crate::names::{
@@ -124,10 +126,13 @@ pub fn cluster_analysis_template() -> Value {
     })
 }
 
-/// All five definitions.
+/// All five definitions. Written out once per process: a schema has no references, so theirs is a large tree.
 #[must_use]
-pub fn all() -> Vec<Value> {
-    vec![rollout(), experiment(), analysis_run(), analysis_template(), cluster_analysis_template()]
+pub fn all() -> &'static [Value] {
+    static ALL: LazyLock<[Value; 5]> = LazyLock::new(|| {
+        [rollout(), experiment(), analysis_run(), analysis_template(), cluster_analysis_template()]
+    });
+    &*ALL
 }
 
 /// The files of `deploy/crds/`: name and text.

@@ -49,10 +49,10 @@ fn row(schema: &Value) -> Value {
 
 #[test]
 fn corpus_crd_fields_match() {
-    let Some(text) = crate::corpora::read("crd-fields.jsonl") else { return };
+    let Some(text) = glidepath_corpora::text("crd-fields.jsonl") else { return };
     let mut ours: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for crd in all() {
-        ours.insert(crd["spec"]["names"]["plural"].as_str().unwrap().to_owned(), rows(&crd));
+        ours.insert(crd["spec"]["names"]["plural"].as_str().unwrap().to_owned(), rows(crd));
     }
     let mut differences = Vec::new();
     let mut recorded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

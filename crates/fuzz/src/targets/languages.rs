@@ -6,7 +6,6 @@ use glidepath_lang::placeholder::{resolve_args, resolve_args_text, resolve_exper
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::corpus;
 use crate::shape;
 use crate::target::{SEPARATOR, Target, parts};
 
@@ -65,7 +64,8 @@ const CONDITION_WORDS: &[&str] = &[
 
 /// `expression SEPARATOR result`, the result as JSON.
 pub(super) fn conditions() -> Target {
-    let seeds = corpus::rows("expr.jsonl")
+    let seeds = glidepath_corpora::rows("expr.jsonl")
+        .unwrap_or_default()
         .into_iter()
         .map(|row| format!("{}{SEPARATOR}{}", row["expr"].as_str().unwrap_or_default(), row["val"]));
     let seeds: Vec<String> = seeds.chain(["result[0] < 0.01".to_owned()]).collect();
@@ -91,7 +91,8 @@ pub(super) fn jsonpath() -> Target {
         "{", "}", "{range ", "{end}", "@", "$", "..", "*", "[?(@.a==", ")]", "[0]", "[-1:]", "[::2]",
         "['a.b']", "\\.", "&&", "\"", "[0,1]", "{.", "=~", "<=",
     ];
-    let seeds: Vec<String> = corpus::rows("jsonpath.jsonl")
+    let seeds: Vec<String> = glidepath_corpora::rows("jsonpath.jsonl")
+        .unwrap_or_default()
         .into_iter()
         .map(|row| format!("{}{SEPARATOR}{}", row["expr"].as_str().unwrap_or_default(), row["val"]))
         .chain(["{range .a[*]}{.b}{end}".to_owned()])

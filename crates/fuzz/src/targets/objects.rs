@@ -67,7 +67,10 @@ const TEMPLATE_WORDS: &[&str] = &[
 ];
 
 pub(super) fn pod_hashes() -> Target {
-    let seeds = corpus::rows("podhash.jsonl").into_iter().map(|row| row["template"].clone());
+    let seeds = glidepath_corpora::rows("podhash.jsonl")
+        .unwrap_or_default()
+        .into_iter()
+        .map(|row| row["template"].clone());
     let seeds: Vec<Value> =
         seeds.chain([json!({"spec": {"containers": [{"name": "a", "image": "b:1"}]}})]).collect();
     Target::json("podhash", TEMPLATE_WORDS, seeds, |template| {

@@ -1,6 +1,6 @@
 //! How long an hour takes on the embedded plane when nobody waits for the clock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use glidepath_scenarios::embedded::in_virtual_time;
@@ -13,24 +13,30 @@ use crate::figures::Figures;
 
 const ROUNDS: usize = 9;
 
-/// Measures an hour-long canary, the start of the plane and its controllers included: the median of a few.
+/// Measures the start of a plane with its controllers, and an hour-long canary on it: the medians of a few.
 pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
-    let mut milliseconds = Vec::with_capacity(ROUNDS);
+    let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        let start = Instant::now();
         // A runtime of its own, because its clock stands still.
-        std::thread::spawn(|| in_virtual_time(async |plane| tell(&story(), plane, "hour").await))
-            .join()
-            .map_err(|_| anyhow!("the hour-long canary panicked"))??;
-        milliseconds.push(start.elapsed().as_secs_f64() * 1000.0);
+        let round = std::thread::spawn(|| {
+            let start = Instant::now();
+            in_virtual_time(async |plane| {
+                let started = start.elapsed();
+                tell(&story(), plane, "hour").await?;
+                Ok((started, start.elapsed() - started))
+            })
+        });
+        rounds.push(round.join().map_err(|_| anyhow!("the hour-long canary panicked"))??);
     }
-    milliseconds.sort_by(f64::total_cmp);
-    figures.set(
-        "an hour-long canary in virtual time, with the plane's start",
-        "ms",
-        milliseconds[ROUNDS / 2],
-    );
+    let (starts, hours) = rounds.into_iter().unzip();
+    figures.set("the embedded plane starts in virtual time", "ms", median_ms(starts));
+    figures.set("an hour-long canary on it", "ms", median_ms(hours));
     Ok(())
+}
+
+fn median_ms(mut durations: Vec<Duration>) -> f64 {
+    durations.sort_unstable();
+    durations[durations.len() / 2].as_secs_f64() * 1000.0
 }
 
 fn story() -> Story {
