@@ -151,7 +151,11 @@ impl Plane for EmbeddedPlane {
         let cluster = glidepath_cli::Cluster::Given(client, namespace.to_owned(), self.sandbox.clock());
         let (_stop, stopped) = tokio::sync::watch::channel(false);
         let code = glidepath_cli::run(words, &mut output, cluster, stopped).await;
-        if code == std::process::ExitCode::SUCCESS { Ok(out.text()) } else { Err(anyhow!(err.text())) }
+        if code == std::process::ExitCode::SUCCESS {
+            Ok(out.text())
+        } else {
+            Err(anyhow!("{}{}", out.text(), err.text()))
+        }
     }
 
     async fn pass(&self, time: Duration) {

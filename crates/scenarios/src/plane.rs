@@ -24,7 +24,7 @@ pub trait Plane {
     /// Runs a command of the kubectl plugin and returns what it printed.
     ///
     /// # Errors
-    /// With what the plugin wrote to standard error, when it did not exit with 0.
+    /// With what the plugin wrote, standard error last, when it did not exit with 0.
     async fn plugin(&self, namespace: &str, words: &[String]) -> Result<String>;
 
     /// Lets time pass, virtual or real.

@@ -73,7 +73,8 @@ impl Plane for RealPlane {
             .await
             .with_context(|| format!("start {}", self.plugin.display()))?;
         if !output.status.success() {
-            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            bail!("{}{}", text(&output.stdout), text(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

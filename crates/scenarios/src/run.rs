@@ -399,7 +399,10 @@ fn is_empty(wanted: &Value) -> bool {
 }
 
 /// The resource of a kind that stories use.
-fn resource(kind: &str) -> Result<ApiResource> {
+///
+/// # Errors
+/// When they use no such kind.
+pub fn resource(kind: &str) -> Result<ApiResource> {
     let (group, version) = match kind {
         "Namespace" | "Service" | "Pod" | "PodTemplate" | "Event" | "Secret" | "ConfigMap" => ("", "v1"),
         "ReplicaSet" | "Deployment" => ("apps", "v1"),
