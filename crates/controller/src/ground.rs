@@ -12,9 +12,14 @@ use glidepath_clock::Clock;
 use glidepath_kube::lease::LeaseOptions;
 use glidepath_kube::{Decisions, Observer, Options};
 use glidepath_metrics::HttpSender;
-use glidepath_sandbox::{LogError, LogRequest, LogSource, LogStream, Running, Sandbox};
+use glidepath_sandbox::{
+    ExecRequest, ExecSession, ExecSource, LogError, LogRequest, LogSource, LogStream, Running, Sandbox,
+};
 use glidepath_workloads::kubelet::node::NodeConfig;
-use glidepath_workloads::kubelet::process::{ImageMap, LocalImage, LogQuery, ProcessConfig, ProcessLogs};
+use glidepath_workloads::kubelet::process::{
+    Commands, ImageMap, LocalImage, LogQuery, ProcessConfig, ProcessLogs,
+};
+use glidepath_workloads::object::Key;
 use glidepath_workloads::{Controller, Workloads};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -169,11 +174,13 @@ fn start_workloads(sandbox: &Sandbox, running: &Running, clock: Clock, kubelet: 
     match kubelet {
         Kubelet::Model => {
             sandbox.set_log_source(Arc::new(ModelLogs));
+            sandbox.set_exec_source(Arc::new(ModelLogs));
             builder.model_nodes([node]).spawn()
         }
         Kubelet::Process(images) => {
             let config = ProcessConfig::new(node, images.clone());
             sandbox.set_log_source(Arc::new(LocalLogs { logs: config.logs.clone(), clock }));
+            sandbox.set_exec_source(Arc::new(LocalCommands(config.commands.clone())));
             builder.process_node(config).spawn()
         }
     }
@@ -299,8 +306,38 @@ impl LogSource for LocalLogs {
     }
 }
 
-/// Says why there are no logs where nothing runs.
+/// Commands beside local processes.
+struct LocalCommands(Commands);
+
+impl ExecSource for LocalCommands {
+    fn start(&self, request: ExecRequest) -> BoxFuture<'static, Result<ExecSession, LogError>> {
+        let key = Key::new(request.namespace, request.pod);
+        let started = self.0.start(&key, &request.container, request.command, request.stdin);
+        let session = started.map_err(|message| LogError { message }).and_then(|mut running| {
+            let gone = || LogError { message: "the command has no output".to_owned() };
+            Ok(ExecSession {
+                stdin: running.stdin.take().map(|pipe| Box::new(pipe) as _),
+                stdout: Box::new(running.stdout.take().ok_or_else(gone)?),
+                stderr: Box::new(running.stderr.take().ok_or_else(gone)?),
+                exit: running.wait().boxed(),
+            })
+        });
+        std::future::ready(session).boxed()
+    }
+}
+
+/// Says why there are no logs and no commands where nothing runs.
 struct ModelLogs;
+
+impl ExecSource for ModelLogs {
+    fn start(&self, request: ExecRequest) -> BoxFuture<'static, Result<ExecSession, LogError>> {
+        let message = format!(
+            "container {:?} in pod {:?} runs no commands: no process runs under the model kubelet (glidepath sandbox --kubelet process runs them)",
+            request.container, request.pod
+        );
+        std::future::ready(Err(LogError { message })).boxed()
+    }
+}
 
 impl LogSource for ModelLogs {
     fn open(&self, request: LogRequest) -> BoxFuture<'static, Result<LogStream, LogError>> {

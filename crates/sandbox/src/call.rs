@@ -54,6 +54,8 @@ pub(crate) struct Call {
     pub view: View,
     pub body: Bytes,
     pub user: User,
+    /// Where the connection can be taken over.
+    pub upgrade: Option<hyper::upgrade::OnUpgrade>,
 }
 
 impl Call {

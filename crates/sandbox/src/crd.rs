@@ -12,8 +12,10 @@ use crate::refusal::Cause;
 use crate::registry::{Resource, ScalePaths, Version};
 use crate::store::{Contents, Key};
 
+mod schema_rules;
+
 /// Defaults and status of a definition. `old` is the stored one when it is replaced.
-pub(crate) fn prepare(plane: &Plane, old: Option<&Value>, object: &mut Value) {
+pub(crate) fn prepare(old: Option<&Value>, object: &mut Value) {
     let spec = map_at(object, "spec");
     default_to(spec, "conversion", json!({ "strategy": "None" }));
     if let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) {
@@ -34,14 +36,23 @@ pub(crate) fn prepare(plane: &Plane, old: Option<&Value>, object: &mut Value) {
     if !stored.contains(&stored_version) {
         stored.push(stored_version);
     }
-    let conditions = old.and_then(|old| old.pointer("/status/conditions")).cloned().unwrap_or_else(|| {
-        let now = plane.timestamp();
-        json!([
-            { "type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found", "lastTransitionTime": now },
-            { "type": "Established", "status": "True", "reason": "InitialNamesAccepted", "message": "the initial names have been accepted", "lastTransitionTime": now },
-        ])
-    });
+    // Names are accepted in a write of their own, a moment after the definition is there.
+    let kept = |key: &str| old.and_then(|old| old.pointer(&format!("/status/{key}"))).cloned();
+    let conditions = kept("conditions").unwrap_or(Value::Null);
+    let names = if old.is_some() { names } else { json!({ "kind": "", "plural": "" }) };
     object["status"] = json!({ "acceptedNames": names, "conditions": conditions, "storedVersions": stored });
+}
+
+/// Accepts the names of a new definition, which establishes it.
+pub(crate) fn accept(plane: &Plane, contents: &mut Contents, resource: &Resource, mut object: Value) {
+    let names = object.pointer("/spec/names").cloned().unwrap_or_default();
+    let now = plane.timestamp();
+    object["status"]["acceptedNames"] = names;
+    object["status"]["conditions"] = json!([
+        { "type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found", "lastTransitionTime": now },
+        { "type": "Established", "status": "True", "reason": "InitialNamesAccepted", "message": "the initial names have been accepted", "lastTransitionTime": now },
+    ]);
+    crate::write::commit(plane, contents, resource, object, false);
 }
 
 fn versions(object: &Value) -> impl Iterator<Item = &Value> {
@@ -89,7 +100,12 @@ pub(crate) fn validate(object: &Value) -> Vec<Cause> {
                 } else {
                     format!("spec.versions[{index}].schema.openAPIV3Schema")
                 };
+                let before = causes.len();
                 check_schema(schema, &at, &mut causes);
+                // Rules of a schema that is broken itself would only be misunderstood.
+                if causes.len() == before {
+                    schema_rules::check(&crate::schema::compile(schema), &at, &mut causes);
+                }
             }
         }
     }
@@ -124,14 +140,37 @@ fn check_schema(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
     let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array);
     for (index, rule) in rules.into_iter().flatten().enumerate() {
-        let rule = text(rule, "/rule");
-        let field = format!("{at}.x-kubernetes-validations[{index}].rule");
-        if rule.trim().is_empty() {
-            causes.push(Cause::required(field, "rule is not specified"));
-        } else if crate::cel::parse(rule).is_none() {
-            let why = "compilation failed: the rule cannot be read";
-            causes.push(Cause::invalid(field, &json!(rule), why));
-        }
+        check_rule_words(rule, &format!("{at}.x-kubernetes-validations[{index}]"), causes);
+    }
+}
+
+/// What must and must not stand in a rule, before it is read.
+fn check_rule_words(rule: &Value, at: &str, causes: &mut Vec<Cause>) {
+    const REASONS: [&str; 4] =
+        ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
+    let breaks = |text: &str| text.contains(['\n', '\r']);
+    let (words, message) = (text(rule, "/rule").trim(), text(rule, "/message"));
+    if words.is_empty() {
+        causes.push(Cause::required(format!("{at}.rule"), "rule is not specified"));
+    } else if !message.is_empty() && message.trim().is_empty() {
+        let why = "must be non-empty if specified";
+        causes.push(Cause::invalid(format!("{at}.message"), &json!(message), why));
+    } else if breaks(message.trim()) {
+        let why = "must not contain line breaks";
+        causes.push(Cause::invalid(format!("{at}.message"), &json!(message), why));
+    } else if breaks(words) && message.trim().is_empty() {
+        let why = "message must be specified if rule contains line breaks";
+        causes.push(Cause::required(format!("{at}.message"), why));
+    }
+    let made = text(rule, "/messageExpression");
+    if !made.is_empty() && made.trim().is_empty() {
+        let why = "messageExpression must be non-empty if specified";
+        causes.push(Cause::required(format!("{at}.messageExpression"), why));
+    }
+    if let Some(reason) = rule.get("reason").and_then(Value::as_str)
+        && !REASONS.contains(&reason)
+    {
+        causes.push(Cause::unsupported(format!("{at}.reason"), &json!(reason), &REASONS.map(str::to_owned)));
     }
 }
 

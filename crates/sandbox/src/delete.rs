@@ -161,7 +161,10 @@ pub(crate) fn delete_object(
     if resource.is("", "namespaces") {
         object["status"]["phase"] = json!("Terminating");
     }
-    if !was_deleting && let Some(generation) = object.pointer_mut("/metadata/generation") {
+    if is_definition {
+        // Definitions are marked by a way of their own, which knows neither grace nor generations.
+        document::metadata(&mut object).remove("deletionGracePeriodSeconds");
+    } else if !was_deleting && let Some(generation) = object.pointer_mut("/metadata/generation") {
         *generation = json!(generation.as_i64().unwrap_or(0) + 1);
     }
     let gone = is_ready_to_go(resource, &object);

@@ -56,9 +56,24 @@ const PLAIN: BuiltIn = BuiltIn {
 const CLUSTER: BuiltIn = BuiltIn { namespaced: false, ..PLAIN };
 
 const POD_EXTRA: &[Subresource] = &[
+    Subresource {
+        name: "attach",
+        group: "",
+        version: "v1",
+        kind: "PodAttachOptions",
+        verbs: &["create", "get"],
+    },
     Subresource { name: "binding", group: "", version: "v1", kind: "Binding", verbs: &["create"] },
     Subresource { name: "eviction", group: "policy", version: "v1", kind: "Eviction", verbs: &["create"] },
+    Subresource { name: "exec", group: "", version: "v1", kind: "PodExecOptions", verbs: &["create", "get"] },
     Subresource { name: "log", group: "", version: "v1", kind: "Pod", verbs: &["get"] },
+    Subresource {
+        name: "portforward",
+        group: "",
+        version: "v1",
+        kind: "PodPortForwardOptions",
+        verbs: &["create", "get"],
+    },
 ];
 
 const TOKEN: &[Subresource] = &[Subresource {

@@ -17,6 +17,8 @@ pub(crate) struct Plane {
     pub clock: Clock,
     pub audit: Audit,
     pub logs: RwLock<Option<Arc<dyn LogSource>>>,
+    /// Who runs commands in containers.
+    pub execs: crate::exec::Execs,
     pub allow_loopback_endpoints: bool,
     /// Signs service-account tokens.
     pub token_key: [u8; 32],
@@ -38,6 +40,7 @@ impl Plane {
             clock,
             audit: Audit::default(),
             logs: RwLock::new(None),
+            execs: RwLock::new(None),
             allow_loopback_endpoints,
             random: Mutex::new(random),
         }

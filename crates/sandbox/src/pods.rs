@@ -62,6 +62,7 @@ pub(crate) fn evict(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         view: call.view,
         body: options.to_string().into(),
         user: call.user.clone(),
+        upgrade: None,
     };
     let options = DeleteOptions::parse(&options_call)?;
     let mut contents = plane.store.lock();

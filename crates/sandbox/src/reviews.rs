@@ -8,6 +8,7 @@ use crate::decode;
 use crate::document;
 use crate::plane::Plane;
 use crate::refusal::{Cause, Refusal, Reply, Subject};
+use crate::tokens;
 
 /// POST of a review.
 pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
@@ -25,7 +26,7 @@ pub(crate) fn answer(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
             }
             access::rules_review(&mut plane.store.lock(), &call.user, namespace)
         }
-        "tokenreviews" => token_status(plane, &review),
+        "tokenreviews" => token_status(plane, &review)?,
         _ => json!({ "userInfo": { "username": call.user.name, "groups": call.user.groups } }),
     };
     review["status"] = status;
@@ -72,12 +73,35 @@ fn access_status(plane: &Plane, target: &Target, review: &Value, user: &User) ->
     Ok(status)
 }
 
-fn token_status(plane: &Plane, review: &Value) -> Value {
-    let token = crate::document::text(review, "/spec/token");
-    match crate::tokens::user_of(plane, token) {
-        Some(user) => {
-            json!({ "authenticated": true, "user": { "username": user.name, "groups": user.groups } })
-        }
-        None => json!({ "user": {}, "error": "invalid bearer token" }),
+fn token_status(plane: &Plane, review: &Value) -> Reply<Value> {
+    let token = document::text(review, "/spec/token");
+    if token.is_empty() {
+        return Err(Refusal::bad_request("token is required for TokenReview in authentication"));
     }
+    let asked: Vec<String> = review
+        .pointer("/spec/audiences")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.as_str().map(str::to_owned))
+        .collect();
+    let asked = if asked.is_empty() { vec![tokens::ISSUER.to_owned()] } else { asked };
+    let Some(holder) = tokens::holder_of(plane, token) else {
+        return Ok(json!({ "user": {}, "error": "invalid bearer token" }));
+    };
+    let shared: Vec<&String> = asked.iter().filter(|one| holder.audiences.contains(one)).collect();
+    if shared.is_empty() {
+        let why = format!(
+            "[invalid bearer token, token audiences {:?} is invalid for the target audiences {asked:?}]",
+            holder.audiences
+        );
+        return Ok(json!({ "user": {}, "error": why.replace("\", \"", "\" \"") }));
+    }
+    Ok(json!({
+        "authenticated": true,
+        "audiences": shared,
+        "user": {
+            "username": holder.user.name, "uid": holder.uid, "groups": holder.user.groups, "extra": holder.extra,
+        },
+    }))
 }

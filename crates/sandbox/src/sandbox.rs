@@ -18,6 +18,7 @@ use crate::access;
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::body::Body;
 use crate::call::{Target, User};
+use crate::exec::ExecSource;
 use crate::logs::LogSource;
 use crate::plane::Plane;
 use crate::service::ApiService;
@@ -273,6 +274,11 @@ impl Sandbox {
     /// Registers who serves pod logs.
     pub fn set_log_source(&self, source: Arc<dyn LogSource>) {
         *self.plane.logs.write().unwrap_or_else(PoisonError::into_inner) = Some(source);
+    }
+
+    /// Registers who runs commands in containers.
+    pub fn set_exec_source(&self, source: Arc<dyn ExecSource>) {
+        *self.plane.execs.write().unwrap_or_else(PoisonError::into_inner) = Some(source);
     }
 
     /// Installs CustomResourceDefinitions through the API; those that exist already are left as they are.

@@ -4,10 +4,11 @@
 //! certificate for the administrator. They go into a kubeconfig of the caller's choosing; no other
 //! file is touched.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -67,13 +68,45 @@ pub struct Running {
 }
 
 /// What a client needs to trust the server and be the administrator.
-#[derive(Clone, Debug)]
 struct Identity {
     authority: String,
+    issuer: Issuer<'static, KeyPair>,
+    admin: Credentials,
+    /// Everybody who was given a certificate, by that certificate.
+    known: Known,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+type Known = Arc<RwLock<HashMap<CertificateDer<'static>, User>>>;
+
+/// A client certificate with its key, PEM.
+struct Credentials {
     certificate: String,
     key: String,
-    /// The administrator's certificate as the server sees it.
-    admin: CertificateDer<'static>,
+}
+
+impl Identity {
+    /// A certificate by which connections are `user`'s.
+    fn issue(&self, user: &str, groups: &[&str]) -> Result<Credentials, rcgen::Error> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, user);
+        for group in groups {
+            params.distinguished_name.push(DnType::OrganizationName, *group);
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let mut all: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        all.push("system:authenticated".into());
+        let user = User { name: user.to_owned(), groups: all };
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(certificate.der().clone(), user);
+        Ok(Credentials { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
 }
 
 impl Running {
@@ -98,15 +131,30 @@ impl Running {
     /// A kubeconfig for the administrator, as YAML.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_with("admin", &self.identity.admin)
+    }
+
+    /// A kubeconfig with a client certificate for somebody else. What they may do is up to roles and bindings.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> Result<String, ServeError> {
+        let credentials =
+            self.identity.issue(user, groups).map_err(|error| ServeError::Certificates(error.to_string()))?;
+        Ok(self.kubeconfig_with(user, &credentials))
+    }
+
+    fn kubeconfig_with(&self, user: &str, credentials: &Credentials) -> String {
         let data = |pem: &str| STANDARD.encode(pem);
+        let user = serde_json::Value::from(user);
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: sandbox\n  cluster:\n    server: {}\n    certificate-authority-data: {}\n\
-             users:\n- name: admin\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\n\
-             contexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: admin\n    namespace: default\ncurrent-context: sandbox\n",
+             users:\n- name: {user}\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\n\
+             contexts:\n- name: sandbox\n  context:\n    cluster: sandbox\n    user: {user}\n    namespace: default\ncurrent-context: sandbox\n",
             self.url(),
             data(&self.identity.authority),
-            data(&self.identity.certificate),
-            data(&self.identity.key)
+            data(&credentials.certificate),
+            data(&credentials.key)
         )
     }
 
@@ -160,8 +208,8 @@ impl Sandbox {
         let (identity, acceptor) = make_identity(local).map_err(ServeError::Certificates)?;
         let (stop, stopped) = watch::channel(false);
         let plane = Arc::clone(&self.plane);
-        let admin = identity.admin.clone();
-        let task = tokio::spawn(accept(listener, acceptor, plane, admin, stopped));
+        let known = Arc::clone(&identity.known);
+        let task = tokio::spawn(accept(listener, acceptor, plane, known, stopped));
         Ok(Running { addr: local, identity, stop, task })
     }
 }
@@ -171,7 +219,7 @@ async fn accept(
     listener: TcpListener,
     acceptor: TlsAcceptor,
     plane: Arc<Plane>,
-    admin: CertificateDer<'static>,
+    known: Known,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -180,7 +228,7 @@ async fn accept(
             () = async { stopped.wait_for(|stop| *stop).await.map(drop).unwrap_or_default() } => break,
             taken = listener.accept() => match taken {
                 Ok((stream, _)) => {
-                    let one = connection(stream, acceptor.clone(), Arc::clone(&plane), admin.clone());
+                    let one = connection(stream, acceptor.clone(), Arc::clone(&plane), Arc::clone(&known));
                     connections.spawn(one);
                 }
                 // Out of file descriptors: wait for connections to end rather than spin.
@@ -195,12 +243,7 @@ async fn accept(
     connections.shutdown().await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    plane: Arc<Plane>,
-    admin: CertificateDer<'static>,
-) {
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, plane: Arc<Plane>, known: Known) {
     // Watches send many small pieces.
     let _ = stream.set_nodelay(true);
     let stream = match acceptor.accept(stream).await {
@@ -211,11 +254,14 @@ async fn connection(
         }
     };
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let user = if certificates.first() == Some(&admin) { User::admin() } else { User::anonymous() };
+    let user = certificates.first().and_then(|certificate| {
+        known.read().unwrap_or_else(PoisonError::into_inner).get(certificate).cloned()
+    });
+    let user = user.unwrap_or_else(User::anonymous);
     let api = ApiService::new(plane, user);
     let service = service_fn(move |request| api.clone().oneshot(request));
-    let served =
-        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "connection ended");
     }
@@ -228,8 +274,8 @@ fn make_identity(addr: SocketAddr) -> Result<(Identity, TlsAcceptor), String> {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     authority.distinguished_name.push(DnType::CommonName, "glidepath-sandbox-ca");
-    let authority_pem = authority.self_signed(&authority_key).map_err(words)?;
-    let issuer = Issuer::from_params(&authority, &authority_key);
+    let authority_cert = authority.self_signed(&authority_key).map_err(words)?;
+    let issuer = Issuer::new(authority, authority_key);
 
     let names = [
         "localhost".to_owned(),
@@ -247,20 +293,14 @@ fn make_identity(addr: SocketAddr) -> Result<(Identity, TlsAcceptor), String> {
     let server_key = KeyPair::generate().map_err(words)?;
     let server = server.signed_by(&server_key, &issuer).map_err(words)?;
 
-    let mut admin = CertificateParams::default();
-    admin.distinguished_name.push(DnType::CommonName, "kubernetes-admin");
-    admin.distinguished_name.push(DnType::OrganizationName, "system:masters");
-    admin.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let admin_key = KeyPair::generate().map_err(words)?;
-    let admin = admin.signed_by(&admin_key, &issuer).map_err(words)?;
-
-    let acceptor = tls_acceptor(authority_pem.der(), server.der(), &server_key)?;
-    let identity = Identity {
-        authority: authority_pem.pem(),
-        certificate: admin.pem(),
-        key: admin_key.serialize_pem(),
-        admin: admin.der().clone(),
+    let acceptor = tls_acceptor(authority_cert.der(), server.der(), &server_key)?;
+    let mut identity = Identity {
+        authority: authority_cert.pem(),
+        issuer,
+        admin: Credentials { certificate: String::new(), key: String::new() },
+        known: Known::default(),
     };
+    identity.admin = identity.issue("kubernetes-admin", &["system:masters"]).map_err(words)?;
     Ok((identity, acceptor))
 }
 

@@ -19,7 +19,7 @@ use crate::call::{Answer, Call, Target, User};
 use crate::plane::Plane;
 use crate::refusal::{Refusal, Reply};
 use crate::request::{Query, RequestPath, ResourcePath, parse_view};
-use crate::{delete, discovery, openapi, patch, pods, read, reviews, scale, tokens, watch, write};
+use crate::{delete, discovery, exec, openapi, patch, pods, read, reviews, scale, tokens, watch, write};
 
 /// The largest request body, as in the real server.
 const BODY_LIMIT: usize = 3 << 20;
@@ -68,7 +68,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<tower::BoxError>,
 {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let path = RequestPath::parse(parts.uri.path());
     let mut call = Call {
         method: parts.method,
@@ -77,20 +77,24 @@ where
         body: Bytes::new(),
         user,
         headers: parts.headers,
+        upgrade: parts.extensions.remove(),
     };
-    let answer = match read_body(body).await {
-        Ok(bytes) => {
+    let writes = call.method != Method::GET;
+    let answer = match (read_body(body).await, plane.store.failure().filter(|_| writes)) {
+        (_, Some(why)) => Err(Refusal::internal(format!("the data folder takes no more writes: {why}"))),
+        (Ok(bytes), None) => {
             call.body = bytes;
-            route(&plane, &mut call, &path).await
+            let answer = route(&plane, &mut call, &path).await;
+            // Reads wait for nothing.
+            let durable = if writes { plane.store.until_durable().await } else { Ok(()) };
+            match durable {
+                Err(why) => Err(Refusal::internal(format!("the write is not on disk: {why}"))),
+                Ok(()) => answer,
+            }
         }
-        Err(refusal) => Err(refusal),
+        (Err(refusal), None) => Err(refusal),
     };
-    let mut answer = answer.unwrap_or_else(|refusal| Answer::refused(&refusal));
-    if call.method != Method::GET
-        && let Err(why) = plane.store.until_durable().await
-    {
-        answer = Answer::refused(&Refusal::internal(format!("the write is not on disk: {why}")));
-    }
+    let answer = answer.unwrap_or_else(|refusal| Answer::refused(&refusal));
     note(&plane, &call, &path, answer.code);
     frame(&plane, answer)
 }
@@ -160,7 +164,7 @@ async fn route(plane: &Arc<Plane>, call: &mut Call, path: &RequestPath) -> Reply
                 name: path.name.clone(),
                 subresource: path.subresource.clone(),
             };
-            if !(path.subresource == "log" && call.method == Method::GET) {
+            if !matches!(path.subresource.as_str(), "log" | "exec" | "attach" | "portforward") {
                 call.view = parse_view(&call.headers)?;
             }
             on_resource(plane, call, &target).await
@@ -235,7 +239,11 @@ async fn on_special(plane: &Arc<Plane>, call: &Call, target: &Target, sub: &str)
         ("token", &Method::POST) if target.resource.is("", "serviceaccounts") => {
             tokens::issue(plane, call, target)
         }
-        ("binding" | "eviction" | "log", _) if pod => Err(Refusal::method_not_allowed()),
+        ("exec", &Method::GET | &Method::POST) if pod => exec::serve(plane, call, target).await,
+        ("attach" | "portforward", &Method::GET | &Method::POST) if pod => Err(exec::refuse(target)),
+        ("binding" | "eviction" | "log" | "exec" | "attach" | "portforward", _) if pod => {
+            Err(Refusal::method_not_allowed())
+        }
         _ if target.resource.is_custom() => Err(target.not_found()),
         _ => Err(Refusal::no_such_part()),
     }

@@ -150,7 +150,11 @@ pub(crate) fn create_object(
             note_writer(plane, target, &nothing, &mut object, options);
         }
     }
-    Ok(commit(plane, contents, &target.resource, object, options.dry_run))
+    let stored = commit(plane, contents, &target.resource, object, options.dry_run);
+    if target.resource.is("apiextensions.k8s.io", "customresourcedefinitions") && !options.dry_run {
+        crate::crd::accept(plane, contents, &target.resource, stored.object());
+    }
+    Ok(stored)
 }
 
 /// Keeps `managedFields` up to date after a plain write.

@@ -9,15 +9,10 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use glidepath_sandbox::Sandbox;
-use http::Request;
-use http_body_util::BodyExt;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::{Value, json};
-use support::widget_crd;
+use support::exchange::{Names, ask, connect, furnish};
 
 /// One request of a script and what it is answered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +32,7 @@ fn parse_script(text: &str) -> Vec<Exchange> {
     let mut before = Vec::new();
     for line in text.lines() {
         let method = line.split(' ').next().unwrap_or_default();
-        if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+        if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "AWAIT" | "SETTLE") {
             let before = std::mem::take(&mut before);
             exchanges.push(Exchange { before, line: line.to_owned(), ..Exchange::default() });
         } else if line.is_empty() || line.starts_with('#') {
@@ -75,171 +70,18 @@ fn render_script(exchanges: &[Exchange]) -> String {
     text
 }
 
-/// Replaces what differs from run to run by numbers in order of first sight.
-#[derive(Default)]
-struct Names {
-    seen: HashMap<String, String>,
-    counts: HashMap<&'static str, usize>,
-    /// Whether versions and uids get numbers: not where controllers write between two requests.
-    counted: bool,
-    /// The last continue token, as it was.
-    token: String,
-}
-
-impl Names {
-    fn of(&mut self, sort: &'static str, text: &str) -> String {
-        if !self.counted {
-            return sort.to_owned();
-        }
-        let key = format!("{sort} {text}");
-        if let Some(known) = self.seen.get(&key) {
-            return known.clone();
-        }
-        let count = self.counts.entry(sort).or_default();
-        *count += 1;
-        let name = format!("{sort}{count}");
-        self.seen.insert(key, name.clone());
-        name
+/// Waits until a new kind is served, or until a real server has seen that a known one changed.
+async fn settle(client: &kube::Client, word: &str, path: &str, real: bool) {
+    if word == "SETTLE" && real {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     }
-
-    fn normalise(&mut self, value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                // Who wrote which field is the matter of a test of its own.
-                map.remove("managedFields");
-                // Several causes come in the order of a Go map; the message repeats them.
-                if let Some(Value::Array(causes)) = map.get_mut("causes")
-                    && causes.len() > 1
-                {
-                    causes.sort_by_key(ToString::to_string);
-                }
-                // The version of a list is that of the whole store, which others write to as well.
-                if !map.contains_key("uid")
-                    && let Some(version) = map.get_mut("resourceVersion")
-                    && version.as_str().is_some_and(|version| !version.is_empty())
-                {
-                    *version = json!("ANY");
-                }
-                for (key, value) in map.iter_mut() {
-                    match value {
-                        Value::String(text) => {
-                            if let Some(new) = self.text(key, text) {
-                                *text = new;
-                            }
-                        }
-                        Value::Array(list) if key == "clusterIPs" => {
-                            for value in list.iter_mut() {
-                                let ip = value.as_str().unwrap_or_default().to_owned();
-                                *value = self.text("clusterIP", &ip).map_or(json!(ip), Value::from);
-                            }
-                        }
-                        value => self.normalise(value),
-                    }
-                }
-            }
-            Value::Array(list) => list.iter_mut().for_each(|value| self.normalise(value)),
-            _ => {}
-        }
-    }
-
-    fn text(&mut self, key: &str, text: &str) -> Option<String> {
-        match key {
-            "resourceVersion" if !matches!(text, "" | "0" | "ANY") => Some(self.of("RV", text)),
-            "uid" | "batch.kubernetes.io/controller-uid" | "controller-uid" => Some(self.of("UID", text)),
-            "continue" if !text.is_empty() => {
-                text.clone_into(&mut self.token);
-                Some("TOKEN".to_owned())
-            }
-            "creationTimestamp" | "deletionTimestamp" | "lastTransitionTime" | "expirationTimestamp"
-                if !text.is_empty() =>
-            {
-                Some("TIME".to_owned())
-            }
-            "clusterIP" if text != "None" => Some(self.of("IP", text)),
-            "token" => Some("JWT".to_owned()),
-            "name" if text.starts_with("kube-api-access-") => Some("kube-api-access".to_owned()),
-            "message" | "name" => Some(mask_numbers(text)),
-            _ => None,
-        }
-    }
-}
-
-/// Version numbers and random endings in messages.
-fn mask_numbers(text: &str) -> String {
-    let table = [
-        ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
-        (r"(resource version: )\d+( \(\d+\))?", "${1}N"),
-        (r"in record \(\d+\)", "in record (N)"),
-        (r"_[bcdfghjklmnpqrstvwxz2456789]{5}\b", "_xxxxx"),
-    ];
-    let mut text = text.split_once(" is invalid: [").map_or(text, |(head, _)| head).to_owned();
-    for (pattern, with) in table {
-        text = regex::Regex::new(pattern).unwrap().replace_all(&text, with).into_owned();
-    }
-    text
-}
-
-async fn ask(client: &kube::Client, exchange: &Exchange, names: &mut Names) -> Vec<String> {
-    let mut words = exchange.line.split(' ');
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let media = match words.next() {
-        Some("merge") => "application/merge-patch+json",
-        Some("json") => "application/json-patch+json",
-        Some("strategic") => "application/strategic-merge-patch+json",
-        Some("apply") => "application/apply-patch+yaml",
-        Some(other) => other,
-        None => "application/json",
-    };
-    let request = Request::builder()
-        .method(method)
-        .uri(path.replace("$continue", &names.token).replace("%TOKEN", &names.token))
-        .header("content-type", media)
-        .header("user-agent", "requests")
-        .body(kube::client::Body::from(exchange.body.clone().into_bytes()))
-        .unwrap();
-    let (parts, body) = client.send(request).await.unwrap().into_parts();
-    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-    let mut answer = vec![parts.status.as_u16().to_string()];
-    for name in ["warning", "retry-after"] {
-        for value in parts.headers.get_all(name) {
-            answer.push(format!("{name}: {}", value.to_str().unwrap()));
-        }
-    }
-    // A watch answers with one document per line.
-    for line in text.lines() {
-        match serde_json::from_str::<Value>(line) {
-            Ok(mut document) => {
-                names.normalise(&mut document);
-                answer.push(document.to_string());
-            }
-            Err(_) => answer.push(line.to_owned()),
-        }
-    }
-    answer
-}
-
-/// What a cluster has before a script starts: a namespace with its account, and a custom kind.
-async fn furnish(client: &kube::Client, namespace: &str) {
-    let post = |path: String, body: Value| async move {
-        let request = Request::post(path)
-            .header("content-type", "application/json")
-            .body(kube::client::Body::from(body.to_string().into_bytes()))
-            .unwrap();
-        client.send(request).await.unwrap().status().as_u16()
-    };
-    post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions".into(), widget_crd()).await;
-    post("/api/v1/namespaces".into(), json!({ "metadata": { "name": namespace } })).await;
-    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-    post(path, json!({ "metadata": { "name": "default" } })).await;
     for _ in 0..100 {
-        let path = format!("/apis/example.com/v1/namespaces/{namespace}/widgets");
-        let ready = client.send(Request::get(path).body(kube::client::Body::empty()).unwrap()).await.unwrap();
-        if ready.status() == 200 {
+        if ask(client, &format!("GET {path}"), "", &mut Names::default()).await[0] == "200" {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    panic!("the custom kind is never served");
+    // A kind that is never served shows in the answers that follow.
 }
 
 async fn hold(name: &str) {
@@ -250,19 +92,18 @@ async fn hold(name: &str) {
     let real = std::env::var_os("GLIDEPATH_REAL_KUBECONFIG").map(PathBuf::from);
     let recording = real.is_some() && std::env::var_os("GLIDEPATH_RECORD").is_some();
     let client = match &real {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).unwrap();
-            let options = KubeConfigOptions::default();
-            kube::Client::try_from(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap())
-                .unwrap()
-        }
+        Some(path) => connect(path).await,
         None => Sandbox::builder().build().unwrap().client("requests", "default"),
     };
     furnish(&client, name).await;
     let mut names = Names { counted: name != "built-in", ..Names::default() };
     let mut differences = String::new();
     for exchange in &mut exchanges {
-        let answer = ask(&client, exchange, &mut names).await;
+        if let Some((word @ ("AWAIT" | "SETTLE"), path)) = exchange.line.split_once(' ') {
+            settle(&client, word, path, real.is_some()).await;
+            continue;
+        }
+        let answer = ask(&client, &exchange.line, &exchange.body, &mut names).await;
         if recording {
             exchange.answer = answer;
             continue;
@@ -302,4 +143,10 @@ async fn built_in_kinds_are_defaulted_and_refused_as_on_a_real_server() {
 #[tokio::test]
 async fn lists_and_watches_answer_as_on_a_real_server() {
     hold("lists").await;
+}
+
+/// Rules of definitions: refused ones, what they say of objects, and what they may cost.
+#[tokio::test]
+async fn rules_of_definitions_are_read_and_held_as_on_a_real_server() {
+    hold("rules").await;
 }

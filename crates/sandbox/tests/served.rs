@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::{AsyncReadExt, StreamExt};
-use glidepath_sandbox::{LogError, LogRequest, LogSource, LogStream, Running};
+use glidepath_sandbox::{
+    ExecRequest, ExecSession, ExecSource, LogError, LogRequest, LogSource, LogStream, Running,
+};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, LogParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -205,4 +207,137 @@ async fn logs_come_from_whoever_runs_the_kubelets() {
         (400, Some("container other is not valid for pod p"))
     );
     assert_eq!(get(&sandbox, &format!("{path}?previous=true")).await.code, 400);
+}
+
+#[tokio::test]
+async fn a_certificate_is_its_users_and_tokens_are_good_as_long_as_what_they_are_bound_to() {
+    let sandbox = plane();
+    let running = sandbox.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let kubeconfig = Kubeconfig::from_yaml(&running.kubeconfig_for("jane", &["readers"]).unwrap()).unwrap();
+    let options = KubeConfigOptions::default();
+    let jane = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    assert_eq!(status(jane.clone(), "/api/v1/pods").await, 403, "no role is bound yet");
+    let binding = json!({
+        "metadata": { "name": "readers" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [{ "kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "readers" }],
+    });
+    post(&sandbox, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding).await;
+    assert_eq!(status(jane.clone(), "/api/v1/pods").await, 200);
+    assert_eq!(status(jane, "/api/v1/secrets").await, 403, "the role does not show secrets");
+
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    post(&sandbox, accounts, &json!({ "metadata": { "name": "robot" } })).await;
+    let secrets = "/api/v1/namespaces/default/secrets";
+    post(&sandbox, secrets, &json!({ "metadata": { "name": "held" } })).await;
+    let request = |spec: serde_json::Value| json!({ "spec": spec });
+    let bound = json!({ "boundObjectRef": { "apiVersion": "v1", "kind": "Secret", "name": "held" } });
+    let token_of = |answer: support::Answer| {
+        assert_eq!(answer.code, 201, "{}", answer.text);
+        answer.body["status"]["token"].as_str().unwrap().to_owned()
+    };
+    let path = format!("{accounts}/robot/token");
+    let bound = token_of(post(&sandbox, &path, &request(bound)).await);
+    let foreign = token_of(post(&sandbox, &path, &request(json!({ "audiences": ["vault"] }))).await);
+    let review = |token: &str, audiences: serde_json::Value| {
+        let body = json!({ "spec": { "token": token, "audiences": audiences } });
+        let sandbox = sandbox.clone();
+        async move {
+            post(&sandbox, "/apis/authentication.k8s.io/v1/tokenreviews", &body).await.body["status"].clone()
+        }
+    };
+    let seen = review(&bound, json!([])).await;
+    assert_eq!(seen["user"]["username"], "system:serviceaccount:default:robot");
+    assert_eq!(seen["audiences"], json!(["https://kubernetes.default.svc.cluster.local"]));
+    assert_eq!(review(&foreign, json!([])).await.get("authenticated"), None);
+    assert_eq!(review(&foreign, json!(["vault", "other"])).await["audiences"], json!(["vault"]));
+    delete(&sandbox, &format!("{secrets}/held")).await;
+    assert_eq!(review(&bound, json!([])).await.get("authenticated"), None, "the secret is gone");
+}
+
+/// Runs commands on this machine.
+struct Here;
+
+impl ExecSource for Here {
+    fn start(&self, request: ExecRequest) -> BoxFuture<'static, Result<ExecSession, LogError>> {
+        assert_eq!((request.container.as_str(), request.stdin), ("c", true));
+        let pipe = std::process::Stdio::piped;
+        let mut command = tokio::process::Command::new(&request.command[0]);
+        command.args(&request.command[1..]).stdin(pipe()).stdout(pipe()).stderr(pipe());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let session = ExecSession {
+            stdin: Some(Box::new(child.stdin.take().unwrap())),
+            stdout: Box::new(child.stdout.take().unwrap()),
+            stderr: Box::new(child.stderr.take().unwrap()),
+            exit: Box::pin(async move { child.wait().await.unwrap().code().unwrap() }),
+        };
+        Box::pin(async { Ok(session) })
+    }
+}
+
+#[tokio::test]
+async fn commands_are_run_over_websocket_and_what_is_not_served_says_so() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let sandbox = plane();
+    let running = sandbox.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let client = kube::Client::try_from(config(&running).await).unwrap();
+    let pod =
+        json!({ "metadata": { "name": "p" }, "spec": { "containers": [{ "name": "c", "image": "i" }] } });
+    post(&sandbox, "/api/v1/namespaces/default/pods", &pod).await;
+    let ask = |path: &str, protocol: &str| {
+        let request = http::Request::get(path)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", protocol.to_owned())
+            .body(kube::client::Body::empty())
+            .unwrap();
+        let client = client.clone();
+        async move { client.send(request).await.unwrap() }
+    };
+    let path = "/api/v1/namespaces/default/pods/p/exec?command=sh&command=-c&command=read+x%3Becho+got+%24x%3Becho+bad+%3E%262%3Bexit+3&stdin=true&stdout=true&stderr=true";
+    assert_eq!(ask(path, "v5.channel.k8s.io").await.status(), 501, "nobody runs commands yet");
+    sandbox.set_exec_source(Arc::new(Here));
+    assert_eq!(ask(path, "v9.odd").await.status(), 400);
+    assert_eq!(
+        get(&sandbox, path).await.code,
+        400,
+        "a client in this process has no connection to take over"
+    );
+    assert_eq!(ask(&path.replace("/p/", "/q/"), "v5.channel.k8s.io").await.status(), 404);
+    let forward = ask("/api/v1/namespaces/default/pods/p/portforward?ports=80", "v4.channel.k8s.io").await;
+    assert_eq!(forward.status(), 501);
+
+    let answer = ask(path, "odd, v5.channel.k8s.io").await;
+    assert_eq!(answer.status(), 101);
+    assert_eq!(
+        answer.headers()["sec-websocket-accept"],
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "the example of the standard"
+    );
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "v5.channel.k8s.io");
+    let mut stream = hyper_util::rt::TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    // Masked with zeros: the channel of the input, a line, and then its end.
+    stream.write_all(b"\x82\x86\0\0\0\0\0it!!\n\x82\x82\0\0\0\0\xff\0").await.unwrap();
+    let mut pieces: Vec<(u8, String)> = Vec::new();
+    loop {
+        let kind = stream.read_u8().await.unwrap();
+        let length = match stream.read_u8().await.unwrap() {
+            126 => usize::from(stream.read_u16().await.unwrap()),
+            short => usize::from(short),
+        };
+        let mut bytes = vec![0; length];
+        stream.read_exact(&mut bytes).await.unwrap();
+        if kind == 0x88 {
+            break;
+        }
+        pieces.push((bytes[0], String::from_utf8(bytes[1..].to_vec()).unwrap()));
+    }
+    let of = |channel: u8| {
+        pieces.iter().filter(|(one, _)| *one == channel).map(|(_, text)| text.as_str()).collect::<String>()
+    };
+    assert_eq!((of(1).as_str(), of(2).as_str()), ("got it!!\n", "bad\n"));
+    let status: serde_json::Value = serde_json::from_str(&of(3)).unwrap();
+    assert_eq!(status["details"]["causes"], json!([{ "reason": "ExitCode", "message": "3" }]));
 }

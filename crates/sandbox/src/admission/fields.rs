@@ -130,7 +130,7 @@ pub(super) fn validate_custom(target: &Target, object: &Value, old: Option<&Valu
     schema::validate_lists(schema, object, "", &mut causes);
     let blocking = ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
     if !causes.iter().any(|cause| blocking.contains(&cause.reason)) {
-        schema::validate_rules(schema, object, old, "", &mut causes);
+        schema::validate_rules(schema, object, old, &mut causes);
     } else if schema::has_rules(schema) {
         causes.push(Cause::invalid(
             "<nil>",

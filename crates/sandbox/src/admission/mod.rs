@@ -32,7 +32,7 @@ pub(crate) fn prepare_create(
             services::refuse_taken_ports(contents, target, object)?;
             services::prepare(plane, contents, object, None);
         }
-        ("apiextensions.k8s.io", "customresourcedefinitions") => crate::crd::prepare(plane, None, object),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => crate::crd::prepare(None, object),
         ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
             workloads::set_defaults(plural, object);
         }
@@ -61,7 +61,7 @@ pub(crate) fn prepare_update(
             services::prepare(plane, contents, object, Some(old));
         }
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
-            crate::crd::prepare(plane, Some(old), object);
+            crate::crd::prepare(Some(old), object);
         }
         ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
             workloads::set_defaults(plural, object);

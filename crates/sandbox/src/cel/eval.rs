@@ -1,299 +1,333 @@
-//! Evaluating an expression over JSON.
+//! Evaluating an expression, and counting what it costs.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Expr, Operator};
+use super::library;
+use super::value::{MapKey, Val, equal};
+use super::{Expr, Macro, Node};
 
-/// Why an expression has no value.
+/// Why an expression has no value, in the API server's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// A member that is not there and was not asked about with `has`.
-    NoSuchKey(String),
-    /// A function, a type or a combination that is not known here.
-    Unsupported,
+    /// For instance `no such key: x`.
+    Error(String),
+    /// It cost more than one evaluation may.
+    TooCostly,
 }
 
-type Outcome = Result<Value, Failure>;
-type Names = Vec<(String, Value)>;
+impl Failure {
+    pub fn no_overload() -> Self {
+        Self::Error("no such overload".into())
+    }
 
-pub(super) fn evaluate(expr: &Expr, names: &mut Names) -> Outcome {
-    match expr {
+    pub fn no_such_key(key: &str) -> Self {
+        Self::Error(format!("no such key: {key}"))
+    }
+}
+
+/// Counts what an evaluation costs, and ends it at a limit.
+#[derive(Debug)]
+pub(super) struct Meter {
+    spent: u64,
+    limit: u64,
+}
+
+impl Meter {
+    pub fn new(limit: u64) -> Self {
+        Self { spent: 0, limit }
+    }
+
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    fn spend(&mut self, cost: u64) -> Result<(), Failure> {
+        self.spent = self.spent.saturating_add(cost);
+        if self.spent > self.limit { Err(Failure::TooCostly) } else { Ok(()) }
+    }
+}
+
+pub(super) type Outcome = Result<Val, Failure>;
+type Names = Vec<(String, Val)>;
+
+pub(super) fn evaluate(node: &Node, names: &mut Names, meter: &mut Meter) -> Outcome {
+    match &node.expr {
         Expr::Literal(value) => Ok(value.clone()),
         Expr::Ident(name) => {
-            let found = names.iter().rev().find(|(one, _)| one == name);
-            found.map(|(_, value)| value.clone()).ok_or(Failure::Unsupported)
-        }
-        Expr::List(items) => items.iter().map(|item| evaluate(item, names)).collect(),
-        Expr::Member(of, name) => member(&evaluate(of, names)?, name),
-        Expr::Index(of, index) => match (evaluate(of, names)?, evaluate(index, names)?) {
-            (Value::Array(list), index) => {
-                let at = index.as_u64().and_then(|at| usize::try_from(at).ok());
-                at.and_then(|at| list.get(at).cloned()).ok_or_else(|| Failure::NoSuchKey(index.to_string()))
+            meter.spend(1)?;
+            if let Some((_, value)) = names.iter().rev().find(|(one, _)| one == name) {
+                return Ok(value.clone());
             }
-            (map, Value::String(key)) => member(&map, &key),
-            _ => Err(Failure::Unsupported),
-        },
-        Expr::Call(name, args) => call(name, args, names),
-        Expr::Method(of, name, args) => method(of, name, args, names),
-        Expr::Not(inner) => Ok(json!(!truth(&evaluate(inner, names)?)?)),
-        Expr::Negative(inner) => match evaluate(inner, names)? {
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(whole), _) => whole.checked_neg().map(|whole| json!(whole)).ok_or(Failure::Unsupported),
-                (None, Some(float)) => Ok(json!(-float)),
-                _ => Err(Failure::Unsupported),
-            },
-            _ => Err(Failure::Unsupported),
-        },
-        Expr::Binary(operator @ (Operator::And | Operator::Or), left, right) => {
-            logic(*operator == Operator::And, left, right, names)
+            library::type_named(name)
+                .map(Val::Type)
+                .ok_or_else(|| Failure::Error(format!("no such attribute(s): {name}")))
         }
-        Expr::Binary(operator, left, right) => {
-            binary(*operator, &evaluate(left, names)?, &evaluate(right, names)?)
+        Expr::List(items) => {
+            meter.spend(10)?;
+            let items = items.iter().map(|item| evaluate(item, names, meter));
+            Ok(Val::list(items.collect::<Result<_, _>>()?))
         }
-        Expr::Conditional(condition, yes, no) => {
-            let chosen = if truth(&evaluate(condition, names)?)? { yes } else { no };
-            evaluate(chosen, names)
+        Expr::Map(entries) => {
+            meter.spend(30)?;
+            let mut map = BTreeMap::new();
+            for (key, value) in entries {
+                let key = evaluate(key, names, meter)?.key().ok_or_else(Failure::no_overload)?;
+                map.insert(key, evaluate(value, names, meter)?);
+            }
+            Ok(Val::Map(Arc::new(map)))
+        }
+        Expr::Select(of, field) => {
+            let of = evaluate(of, names, meter)?;
+            meter.spend(1)?;
+            select(&of, field)
+        }
+        Expr::Has(of, field) => has(&evaluate(of, names, meter)?, field),
+        Expr::MaybeSelect(of, field) => {
+            let of = evaluate(of, names, meter)?;
+            meter.spend(1)?;
+            maybe(&of, &MapKey::Text(field.clone()))
+        }
+        Expr::Call { name, target, args } => call(name, target.as_deref(), args, names, meter),
+        Expr::Over { kind, range, variable, parts } => {
+            let range = evaluate(range, names, meter)?;
+            over(*kind, &range, variable, parts, names, meter)
         }
     }
 }
 
-fn truth(value: &Value) -> Result<bool, Failure> {
-    value.as_bool().ok_or(Failure::Unsupported)
+fn select(of: &Val, field: &str) -> Outcome {
+    match of {
+        Val::Map(map) => {
+            map.get(&MapKey::Text(field.to_owned())).cloned().ok_or_else(|| Failure::no_such_key(field))
+        }
+        Val::Optional(inner) => match inner {
+            Some(inner) => maybe(inner, &MapKey::Text(field.to_owned())),
+            None => Ok(Val::Optional(None)),
+        },
+        _ => Err(Failure::no_overload()),
+    }
 }
 
-fn member(of: &Value, name: &str) -> Outcome {
+fn has(of: &Val, field: &str) -> Outcome {
     match of {
-        Value::Object(map) => map.get(name).cloned().ok_or_else(|| Failure::NoSuchKey(name.to_owned())),
-        _ => Err(Failure::Unsupported),
+        Val::Map(map) => Ok(Val::Bool(
+            map.get(&MapKey::Text(field.to_owned())).is_some_and(|value| !matches!(value, Val::Null)),
+        )),
+        Val::Optional(Some(inner)) => has(inner, field),
+        Val::Optional(None) => Ok(Val::Bool(false)),
+        _ => Err(Failure::no_overload()),
+    }
+}
+
+/// A member that may be missing.
+fn maybe(of: &Val, key: &MapKey) -> Outcome {
+    match of {
+        Val::Map(map) => Ok(Val::Optional(map.get(key).cloned().map(Arc::new))),
+        Val::Optional(Some(inner)) => maybe(inner, key),
+        Val::Optional(None) => Ok(Val::Optional(None)),
+        _ => Err(Failure::no_overload()),
+    }
+}
+
+fn truth(value: &Val) -> Result<bool, Failure> {
+    match value {
+        Val::Bool(flag) => Ok(*flag),
+        _ => Err(Failure::no_overload()),
+    }
+}
+
+fn call(name: &str, target: Option<&Node>, args: &[Node], names: &mut Names, meter: &mut Meter) -> Outcome {
+    match (name, args) {
+        ("_&&_", [left, right]) => return logic(true, left, right, names, meter),
+        ("_||_", [left, right]) => return logic(false, left, right, names, meter),
+        ("_?_:_", [condition, yes, no]) => {
+            let chosen = if truth(&evaluate(condition, names, meter)?)? { yes } else { no };
+            return evaluate(chosen, names, meter);
+        }
+        _ => {}
+    }
+    if let Some(Node { expr: Expr::Ident(space), .. }) = target
+        && !names.iter().any(|(one, _)| one == space)
+    {
+        return call(&format!("{space}.{name}"), None, args, names, meter);
+    }
+    let mut values = Vec::with_capacity(args.len() + 1);
+    if let Some(target) = target {
+        values.push(evaluate(target, names, meter)?);
+    }
+    for arg in args {
+        values.push(evaluate(arg, names, meter)?);
+    }
+    // What is too large to look at is not looked at.
+    meter.spend(cost(name, &values))?;
+    let value = apply(name, &values)?;
+    if name == "join" {
+        meter.spend(tenths(2 * value.size()))?;
+    }
+    Ok(value)
+}
+
+fn tenths(length: u64) -> u64 {
+    length.div_ceil(10)
+}
+
+/// What a call costs, by its arguments.
+fn cost(name: &str, values: &[Val]) -> u64 {
+    let size = |index: usize| values.get(index).map_or(0, Val::size);
+    let text = |index: usize| matches!(values.get(index), Some(Val::Text(_) | Val::Bytes(_)));
+    match name {
+        "startsWith" | "endsWith" => tenths(size(0)),
+        "@in" if matches!(values.get(1), Some(Val::List(_))) => size(1),
+        "_==_" | "_!=_" => match &values[0] {
+            Val::Quantity(_) | Val::Ip(_) | Val::Cidr(..) | Val::Url(_) => 1,
+            _ => tenths(size(0).min(size(1))),
+        },
+        "_<_" | "_<=_" | "_>_" | "_>=_" if text(0) => tenths(size(0).min(size(1))),
+        "_+_" if text(0) => tenths(size(0) + size(1)),
+        "matches" | "find" | "findAll" => tenths(1 + size(0)) * size(1).div_ceil(4),
+        "contains" => tenths(size(0)) * tenths(size(1)),
+        "replace" | "split" | "ip.isCanonical" => tenths(2 * size(0)),
+        "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "format" | "quantity" | "isQuantity"
+        | "cidr" | "isIP" | "isCIDR" | "strings.quote" => tenths(size(0)),
+        "ip" | "string" | "bytes" if text(0) => tenths(size(0)),
+        "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" => match &values[0] {
+            Val::List(list) => list
+                .items
+                .iter()
+                .map(|item| if matches!(item, Val::Text(_)) { item.size() / 10 } else { 1 })
+                .sum(),
+            other => other.size() / 10,
+        },
+        "validate" => tenths(1 + size(1)) * super::formats::pattern_size(&values[0]).div_ceil(4),
+        "containsIP" => 4,
+        "containsCIDR" => 7,
+        // Counted once the result is known.
+        "join" => 0,
+        _ => 1,
+    }
+}
+
+fn apply(name: &str, values: &[Val]) -> Outcome {
+    match (name, values) {
+        ("_==_", [a, b]) => Ok(Val::Bool(equal(a, b))),
+        ("_!=_", [a, b]) => Ok(Val::Bool(!equal(a, b))),
+        ("!_", [value]) => Ok(Val::Bool(!truth(value)?)),
+        ("@in", [value, Val::List(list)]) => Ok(Val::Bool(list.items.iter().any(|item| equal(item, value)))),
+        ("@in", [value, Val::Map(map)]) => {
+            Ok(Val::Bool(value.key().is_some_and(|key| map.contains_key(&key))))
+        }
+        ("_[_]", [of, index]) => index_of(of, index),
+        ("_[?_]", [of, index]) => match of {
+            Val::Map(_) | Val::Optional(_) => {
+                index.key().map_or_else(|| Err(Failure::no_overload()), |key| maybe(of, &key))
+            }
+            _ => Ok(Val::Optional(index_of(of, index).ok().map(Arc::new))),
+        },
+        ("dyn", [value]) => Ok(value.clone()),
+        ("type", [value]) => Ok(Val::Type(value.type_name())),
+        _ => library::apply(name, values),
+    }
+}
+
+fn index_of(of: &Val, index: &Val) -> Outcome {
+    match of {
+        Val::List(list) => {
+            let at = match index.key() {
+                Some(MapKey::Int(at)) => usize::try_from(at).ok(),
+                _ => return Err(Failure::no_overload()),
+            };
+            let found = at.and_then(|at| list.items.get(at));
+            found.cloned().ok_or_else(|| Failure::Error(format!("index out of bounds: {index}")))
+        }
+        Val::Map(map) => {
+            let key = index.key().ok_or_else(Failure::no_overload)?;
+            map.get(&key).cloned().ok_or_else(|| Failure::no_such_key(&index.to_string()))
+        }
+        _ => Err(Failure::no_overload()),
     }
 }
 
 /// One side may decide alone, whatever is wrong with the other.
-fn logic(and: bool, left: &Expr, right: &Expr, names: &mut Names) -> Outcome {
-    let decides = |outcome: &Outcome| outcome.as_ref().ok().and_then(Value::as_bool) == Some(!and);
-    let left = evaluate(left, names);
-    if decides(&left) {
+fn logic(and: bool, left: &Node, right: &Node, names: &mut Names, meter: &mut Meter) -> Outcome {
+    let decides = |outcome: &Outcome| matches!(outcome, Ok(Val::Bool(flag)) if *flag != and);
+    let left = evaluate(left, names, meter);
+    if decides(&left) || matches!(left, Err(Failure::TooCostly)) {
         return left;
     }
-    let right = evaluate(right, names);
-    if decides(&right) {
+    let right = evaluate(right, names, meter);
+    if decides(&right) || matches!(right, Err(Failure::TooCostly)) {
         return right;
     }
     truth(&left?)?;
-    let right = right?;
-    truth(&right)?;
-    Ok(right)
+    Ok(Val::Bool(truth(&right?)?))
 }
 
-fn binary(operator: Operator, left: &Value, right: &Value) -> Outcome {
-    match operator {
-        Operator::Equal => return Ok(json!(equal(left, right))),
-        Operator::NotEqual => return Ok(json!(!equal(left, right))),
-        Operator::In => {
-            return match right {
-                Value::Array(list) => Ok(json!(list.iter().any(|item| equal(item, left)))),
-                Value::Object(map) => Ok(json!(left.as_str().is_some_and(|key| map.contains_key(key)))),
-                _ => Err(Failure::Unsupported),
-            };
-        }
-        _ => {}
-    }
-    match (left, right) {
-        (Value::String(left), Value::String(right)) => match operator {
-            Operator::Add => Ok(json!(format!("{left}{right}"))),
-            operator => compare(operator, left.cmp(right)),
-        },
-        (Value::Array(left), Value::Array(right)) if operator == Operator::Add => {
-            Ok(Value::Array(left.iter().chain(right).cloned().collect()))
-        }
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => whole(operator, a, b),
-            _ => float(operator, a.as_f64().unwrap_or_default(), b.as_f64().unwrap_or_default()),
-        },
-        _ => Err(Failure::Unsupported),
-    }
-}
-
-fn equal(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        _ => left == right,
-    }
-}
-
-fn compare(operator: Operator, order: std::cmp::Ordering) -> Outcome {
-    Ok(json!(match operator {
-        Operator::Less => order.is_lt(),
-        Operator::LessOrEqual => order.is_le(),
-        Operator::Greater => order.is_gt(),
-        Operator::GreaterOrEqual => order.is_ge(),
-        _ => return Err(Failure::Unsupported),
-    }))
-}
-
-fn whole(operator: Operator, a: i64, b: i64) -> Outcome {
-    let number = match operator {
-        Operator::Add => a.checked_add(b),
-        Operator::Subtract => a.checked_sub(b),
-        Operator::Multiply => a.checked_mul(b),
-        Operator::Divide => a.checked_div(b),
-        Operator::Remainder => a.checked_rem(b),
-        operator => return compare(operator, a.cmp(&b)),
+/// Evaluates `parts` for every item of a list, or every key of a map.
+fn over(
+    kind: Macro,
+    range: &Val,
+    variable: &str,
+    parts: &[Node],
+    names: &mut Names,
+    meter: &mut Meter,
+) -> Outcome {
+    let items: Vec<Val> = match range {
+        Val::List(list) => list.items.clone(),
+        Val::Map(map) => map.keys().map(MapKey::value).collect(),
+        _ => return Err(Failure::no_overload()),
     };
-    number.map(|number| json!(number)).ok_or(Failure::Unsupported)
-}
-
-fn float(operator: Operator, a: f64, b: f64) -> Outcome {
-    Ok(match operator {
-        Operator::Add => json!(a + b),
-        Operator::Subtract => json!(a - b),
-        Operator::Multiply => json!(a * b),
-        Operator::Divide => json!(a / b),
-        operator => return compare(operator, a.partial_cmp(&b).ok_or(Failure::Unsupported)?),
-    })
-}
-
-fn call(name: &str, args: &[Expr], names: &mut Names) -> Outcome {
-    match (name, args) {
-        ("has", [Expr::Member(of, field)]) => match evaluate(of, names)? {
-            Value::Object(map) => Ok(json!(map.get(field).is_some_and(|value| !value.is_null()))),
-            _ => Err(Failure::Unsupported),
-        },
-        ("size", [of]) => size(&evaluate(of, names)?),
-        ("dyn", [of]) => evaluate(of, names),
-        // Durations are only ever compared, so their nanoseconds will do.
-        ("duration", [of]) => match evaluate(of, names)? {
-            Value::String(text) => glidepath_gocompat::duration::parse(&text)
-                .map(|nanoseconds| json!(nanoseconds))
-                .map_err(|_| Failure::Unsupported),
-            _ => Err(Failure::Unsupported),
-        },
-        ("isIP", [of]) => match evaluate(of, names)? {
-            Value::String(text) => Ok(json!(text.parse::<std::net::IpAddr>().is_ok())),
-            _ => Err(Failure::Unsupported),
-        },
-        ("int", [of]) => match evaluate(of, names)? {
-            Value::String(text) => {
-                text.parse::<i64>().map(|number| json!(number)).map_err(|_| Failure::Unsupported)
-            }
-            Value::Number(number) => number.as_i64().map(|number| json!(number)).ok_or(Failure::Unsupported),
-            _ => Err(Failure::Unsupported),
-        },
-        ("double", [of]) => {
-            evaluate(of, names)?.as_f64().map(|number| json!(number)).ok_or(Failure::Unsupported)
-        }
-        ("string", [of]) => match evaluate(of, names)? {
-            Value::String(text) => Ok(json!(text)),
-            value @ (Value::Number(_) | Value::Bool(_)) => Ok(json!(value.to_string())),
-            _ => Err(Failure::Unsupported),
-        },
-        _ => Err(Failure::Unsupported),
-    }
-}
-
-fn size(value: &Value) -> Outcome {
-    match value {
-        Value::String(text) => Ok(json!(text.chars().count())),
-        Value::Array(list) => Ok(json!(list.len())),
-        Value::Object(map) => Ok(json!(map.len())),
-        _ => Err(Failure::Unsupported),
-    }
-}
-
-fn method(of: &Expr, name: &str, args: &[Expr], names: &mut Names) -> Outcome {
-    let value = evaluate(of, names)?;
-    if let ("all" | "exists" | "exists_one" | "filter" | "map", [Expr::Ident(variable), body]) = (name, args)
-    {
-        return macro_over(&value, name, variable, body, names);
-    }
-    if let ("size", []) = (name, args) {
-        return size(&value);
-    }
-    let args: Vec<Value> = args.iter().map(|arg| evaluate(arg, names)).collect::<Result<_, _>>()?;
-    let texts: Vec<&str> = args.iter().filter_map(Value::as_str).collect();
-    if let (Value::Array(list), "join", [by]) = (&value, name, texts.as_slice()) {
-        let items: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-        return Ok(json!(items.join(by)));
-    }
-    let Value::String(text) = &value else { return Err(Failure::Unsupported) };
-    if name == "substring" {
-        return substring(text, &args);
-    }
-    match (name, texts.as_slice()) {
-        ("startsWith", [other]) => Ok(json!(text.starts_with(other))),
-        ("endsWith", [other]) => Ok(json!(text.ends_with(other))),
-        ("contains", [other]) => Ok(json!(text.contains(other))),
-        ("matches", [pattern]) => {
-            let pattern = regex::Regex::new(pattern).map_err(|_| Failure::Unsupported)?;
-            Ok(json!(pattern.is_match(text)))
-        }
-        ("lowerAscii", []) => Ok(json!(text.to_ascii_lowercase())),
-        ("upperAscii", []) => Ok(json!(text.to_ascii_uppercase())),
-        ("trim", []) => Ok(json!(text.trim())),
-        ("split", [by]) => Ok(json!(text.split(by).collect::<Vec<_>>())),
-        ("replace", [from, to]) => Ok(json!(text.replace(from, to))),
-        _ => Err(Failure::Unsupported),
-    }
-}
-
-/// The characters from one index up to another, or to the end.
-fn substring(text: &str, args: &[Value]) -> Outcome {
-    let index = |value: &Value| value.as_u64().and_then(|index| usize::try_from(index).ok());
-    let count = text.chars().count();
-    let (from, to) = match args {
-        [from] => (index(from), Some(count)),
-        [from, to] => (index(from), index(to)),
-        _ => return Err(Failure::Unsupported),
-    };
-    match (from, to) {
-        (Some(from), Some(to)) if from <= to && to <= count => {
-            Ok(json!(text.chars().skip(from).take(to - from).collect::<String>()))
-        }
-        _ => Err(Failure::Unsupported),
-    }
-}
-
-/// Evaluates `body` for every item of a list, or every key of a map.
-fn macro_over(value: &Value, name: &str, variable: &str, body: &Expr, names: &mut Names) -> Outcome {
-    let items: Vec<Value> = match value {
-        Value::Array(list) => list.clone(),
-        Value::Object(map) => map.keys().map(|key| json!(key)).collect(),
-        _ => return Err(Failure::Unsupported),
-    };
-    let mut outcomes = Vec::with_capacity(items.len());
-    for item in &items {
+    let (mut kept, mut count, mut undecided) = (Vec::new(), 0_u64, None);
+    let is_list = matches!(kind, Macro::Filter | Macro::Map);
+    meter.spend(if is_list { 11 } else { u64::from(kind == Macro::ExistsOne) + 1 })?;
+    for item in items {
+        meter.spend(match kind {
+            Macro::All => 3,
+            Macro::Exists => 4,
+            _ => 1,
+        })?;
         names.push((variable.to_owned(), item.clone()));
-        outcomes.push(evaluate(body, names));
+        let mut outcomes = parts.iter().map(|part| evaluate(part, names, meter));
+        let first = outcomes.next().unwrap_or_else(|| Err(Failure::no_overload()));
+        let asked = match (kind, parts.len()) {
+            (Macro::Map, 1) => Ok(true),
+            _ => first.clone().and_then(|value| truth(&value)),
+        };
+        let mapped = match (kind, parts.len(), &asked) {
+            (Macro::Map, 1, _) => Some(first),
+            (Macro::Map, _, Ok(true)) => outcomes.next(),
+            _ => None,
+        };
+        drop(outcomes);
         names.pop();
+        match (kind, asked) {
+            (_, Err(Failure::TooCostly)) => return Err(Failure::TooCostly),
+            (Macro::All, Ok(false)) => return Ok(Val::Bool(false)),
+            (Macro::Exists, Ok(true)) => return Ok(Val::Bool(true)),
+            (Macro::All | Macro::Exists, Ok(_)) => {}
+            // Another item may still decide.
+            (Macro::All | Macro::Exists, Err(failure)) => undecided = Some(failure),
+            (_, Err(failure)) => return Err(failure),
+            (Macro::ExistsOne, Ok(yes)) => {
+                meter.spend(u64::from(yes))?;
+                count += u64::from(yes);
+            }
+            (Macro::Filter, Ok(true)) => {
+                meter.spend(12)?;
+                kept.push(item);
+            }
+            (Macro::Map, Ok(true)) => {
+                meter.spend(11)?;
+                kept.push(mapped.unwrap_or_else(|| Err(Failure::no_overload()))?);
+            }
+            (Macro::Filter | Macro::Map, Ok(false)) => {}
+        }
     }
-    let is = |outcome: &Outcome, wanted: bool| outcome.as_ref().ok().and_then(Value::as_bool) == Some(wanted);
-    match name {
-        "all" | "exists" => {
-            let decides = name == "exists";
-            if outcomes.iter().any(|outcome| is(outcome, decides)) {
-                return Ok(json!(decides));
-            }
-            for outcome in outcomes {
-                truth(&outcome?)?;
-            }
-            Ok(json!(!decides))
-        }
-        "exists_one" => {
-            let count = outcomes.iter().filter(|outcome| is(outcome, true)).count();
-            for outcome in outcomes {
-                truth(&outcome?)?;
-            }
-            Ok(json!(count == 1))
-        }
-        "filter" => {
-            let mut kept = Vec::new();
-            for (item, outcome) in items.into_iter().zip(outcomes) {
-                if truth(&outcome?)? {
-                    kept.push(item);
-                }
-            }
-            Ok(Value::Array(kept))
-        }
-        _ => outcomes.into_iter().collect(),
+    match (kind, undecided) {
+        (_, Some(failure)) => Err(failure),
+        (Macro::All, None) => Ok(Val::Bool(true)),
+        (Macro::Exists, None) => Ok(Val::Bool(false)),
+        (Macro::ExistsOne, None) => Ok(Val::Bool(count == 1)),
+        (Macro::Filter | Macro::Map, None) => Ok(Val::list(kept)),
     }
 }

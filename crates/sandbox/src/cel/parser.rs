@@ -1,155 +1,272 @@
-//! From tokens to an expression.
+//! From tokens to an expression. Macros are recognised here, as the language has it.
 
-use super::token::Token;
-use super::{Expr, Operator};
+use super::token::{Placed, Token};
+use super::value::Val;
+use super::{Expr, Macro, Node};
 
-/// Nesting beyond this is refused, so that no rule exhausts the stack.
+/// How deep expressions may be nested.
 const DEEPEST: usize = 100;
 
-/// Binary operators by how tightly they bind, loosest first.
-const LEVELS: &[&[(&str, Operator)]] = &[
-    &[("||", Operator::Or)],
-    &[("&&", Operator::And)],
+const LEVELS: &[&[(&str, &str)]] = &[
+    &[("||", "_||_")],
+    &[("&&", "_&&_")],
     &[
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        ("<=", Operator::LessOrEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("<", Operator::Less),
-        (">", Operator::Greater),
-        ("in", Operator::In),
+        ("==", "_==_"),
+        ("!=", "_!=_"),
+        ("<=", "_<=_"),
+        (">=", "_>=_"),
+        ("<", "_<_"),
+        (">", "_>_"),
+        ("in", "@in"),
     ],
-    &[("+", Operator::Add), ("-", Operator::Subtract)],
-    &[("*", Operator::Multiply), ("/", Operator::Divide), ("%", Operator::Remainder)],
+    &[("+", "_+_"), ("-", "_-_")],
+    &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
 ];
 
-pub(super) fn parse(tokens: &[Token]) -> Option<Expr> {
-    let mut parser = Parser { tokens, depth: 0 };
-    let expr = parser.conditional()?;
-    parser.tokens.is_empty().then_some(expr)
+/// Why there is no expression: what stands where it cannot stand.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SyntaxError {
+    pub at: usize,
+    pub message: String,
+}
+
+pub(super) fn parse(tokens: &[Placed], length: usize) -> Result<Node, SyntaxError> {
+    let mut parser = Parser { tokens, length, depth: 0 };
+    let node = parser.conditional()?;
+    match parser.tokens.first() {
+        None => Ok(node),
+        Some(_) => Err(parser.unexpected()),
+    }
 }
 
 struct Parser<'a> {
-    tokens: &'a [Token],
+    tokens: &'a [Placed],
+    length: usize,
     depth: usize,
 }
 
+type Parsed<T> = Result<T, SyntaxError>;
+
 impl Parser<'_> {
-    fn next(&mut self) -> Option<Token> {
-        let (first, rest) = self.tokens.split_first()?;
-        self.tokens = rest;
-        Some(first.clone())
+    fn at(&self) -> usize {
+        self.tokens.first().map_or(self.length, |(at, _)| *at)
+    }
+
+    fn unexpected(&self) -> SyntaxError {
+        let shown = match self.tokens.first() {
+            None => "<EOF>".to_owned(),
+            Some((_, Token::Sign(sign))) => (*sign).to_owned(),
+            Some((_, Token::Ident(name))) => name.clone(),
+            Some((_, Token::Literal(value))) => value.to_string(),
+        };
+        SyntaxError { at: self.at(), message: format!("Syntax error: mismatched input '{shown}'") }
     }
 
     fn takes(&mut self, sign: &str) -> bool {
-        let found = match self.tokens.first() {
-            Some(Token::Sign(one)) => *one == sign,
-            Some(Token::Ident(word)) => word == sign && sign == "in",
-            _ => false,
-        };
+        let found = matches!(self.tokens.first(), Some((_, Token::Sign(one))) if *one == sign);
         if found {
             self.tokens = &self.tokens[1..];
         }
         found
     }
 
-    fn conditional(&mut self) -> Option<Expr> {
+    fn needs(&mut self, sign: &str) -> Parsed<()> {
+        if self.takes(sign) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn ident(&mut self) -> Parsed<String> {
+        match self.tokens.first() {
+            Some((_, Token::Ident(name))) => {
+                self.tokens = &self.tokens[1..];
+                Ok(name.clone())
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn conditional(&mut self) -> Parsed<Node> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return None;
+            return Err(SyntaxError { at: self.at(), message: "expression recursion limit exceeded".into() });
         }
         let condition = self.binary(0)?;
-        let expr = if self.takes("?") {
-            let yes = self.conditional()?;
-            if !self.takes(":") {
-                return None;
-            }
+        let at = self.at();
+        let node = if self.takes("?") {
+            let yes = self.binary(0)?;
+            self.needs(":")?;
             let no = self.conditional()?;
-            Expr::Conditional(Box::new(condition), Box::new(yes), Box::new(no))
+            Node::call(at, "_?_:_", vec![condition, yes, no])
         } else {
             condition
         };
         self.depth -= 1;
-        Some(expr)
+        Ok(node)
     }
 
-    fn binary(&mut self, level: usize) -> Option<Expr> {
+    fn binary(&mut self, level: usize) -> Parsed<Node> {
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.binary(level + 1)?;
-        while let Some((_, operator)) = operators.iter().find(|(sign, _)| self.takes(sign)) {
+        loop {
+            let at = self.at();
+            let Some((_, name)) = operators.iter().find(|(sign, _)| self.takes(sign)) else {
+                return Ok(left);
+            };
             let right = self.binary(level + 1)?;
-            left = Expr::Binary(*operator, Box::new(left), Box::new(right));
+            left = Node::call(at, name, vec![left, right]);
         }
-        Some(left)
     }
 
-    fn unary(&mut self) -> Option<Expr> {
+    fn unary(&mut self) -> Parsed<Node> {
         let mut signs = Vec::new();
-        while signs.len() < DEEPEST {
+        loop {
+            let at = self.at();
             if self.takes("!") {
-                signs.push('!');
+                signs.push((at, "!_"));
             } else if self.takes("-") {
-                signs.push('-');
+                signs.push((at, "-_"));
             } else {
                 break;
             }
+            if signs.len() > DEEPEST {
+                return Err(SyntaxError { at, message: "expression recursion limit exceeded".into() });
+            }
         }
-        let mut expr = self.postfix()?;
-        for sign in signs.into_iter().rev() {
-            expr = if sign == '!' { Expr::Not(Box::new(expr)) } else { Expr::Negative(Box::new(expr)) };
+        let mut node = self.postfix()?;
+        for (at, name) in signs.into_iter().rev() {
+            node = match (name, node.expr) {
+                // A negative number is a constant.
+                ("-_", Expr::Literal(Val::Int(number))) => {
+                    Node { at, expr: Expr::Literal(Val::Int(number.wrapping_neg())) }
+                }
+                ("-_", Expr::Literal(Val::Double(number))) => {
+                    Node { at, expr: Expr::Literal(Val::Double(-number)) }
+                }
+                (name, expr) => Node::call(at, name, vec![Node { at: node.at, expr }]),
+            };
         }
-        Some(expr)
+        Ok(node)
     }
 
-    fn postfix(&mut self) -> Option<Expr> {
-        let mut expr = self.primary()?;
+    fn postfix(&mut self) -> Parsed<Node> {
+        let mut node = self.primary()?;
         loop {
-            if self.takes(".") {
-                let Token::Ident(name) = self.next()? else { return None };
-                expr = if self.takes("(") {
-                    Expr::Method(Box::new(expr), name, self.list_until(")")?)
+            let at = self.at();
+            if self.takes(".?") {
+                node = Node { at, expr: Expr::MaybeSelect(Box::new(node), self.ident()?) };
+            } else if self.takes(".") {
+                let name = self.ident()?;
+                let open = self.at();
+                node = if self.takes("(") {
+                    let args = self.list_until(")")?;
+                    method(open, node, name, args)?
                 } else {
-                    Expr::Member(Box::new(expr), name)
+                    Node { at, expr: Expr::Select(Box::new(node), name) }
                 };
+            } else if self.takes("[?") {
+                let index = self.conditional()?;
+                self.needs("]")?;
+                node = Node::call(at, "_[?_]", vec![node, index]);
             } else if self.takes("[") {
                 let index = self.conditional()?;
-                if !self.takes("]") {
-                    return None;
-                }
-                expr = Expr::Index(Box::new(expr), Box::new(index));
+                self.needs("]")?;
+                node = Node::call(at, "_[_]", vec![node, index]);
             } else {
-                return Some(expr);
+                return Ok(node);
             }
         }
     }
 
-    fn primary(&mut self) -> Option<Expr> {
-        match self.next()? {
-            Token::Literal(value) => Some(Expr::Literal(value)),
-            Token::Ident(name) if self.takes("(") => Some(Expr::Call(name, self.list_until(")")?)),
-            Token::Ident(name) => Some(Expr::Ident(name)),
-            Token::Sign("(") => {
-                let expr = self.conditional()?;
-                self.takes(")").then_some(expr)
+    fn primary(&mut self) -> Parsed<Node> {
+        let at = self.at();
+        match self.tokens.first().map(|(_, token)| token.clone()) {
+            Some(Token::Literal(value)) => {
+                self.tokens = &self.tokens[1..];
+                Ok(Node { at, expr: Expr::Literal(value) })
             }
-            Token::Sign("[") => Some(Expr::List(self.list_until("]")?)),
-            Token::Sign(_) => None,
+            Some(Token::Ident(name)) => {
+                self.tokens = &self.tokens[1..];
+                let open = self.at();
+                if self.takes("(") {
+                    let args = self.list_until(")")?;
+                    return function(open, name, args);
+                }
+                Ok(Node { at, expr: Expr::Ident(name) })
+            }
+            Some(Token::Sign("(")) => {
+                self.tokens = &self.tokens[1..];
+                let node = self.conditional()?;
+                self.needs(")")?;
+                Ok(node)
+            }
+            Some(Token::Sign("[")) => {
+                self.tokens = &self.tokens[1..];
+                Ok(Node { at, expr: Expr::List(self.list_until("]")?) })
+            }
+            Some(Token::Sign("{")) => {
+                self.tokens = &self.tokens[1..];
+                Ok(Node { at, expr: Expr::Map(self.entries()?) })
+            }
+            _ => Err(self.unexpected()),
         }
     }
 
-    fn list_until(&mut self, end: &str) -> Option<Vec<Expr>> {
-        let mut items = Vec::new();
-        if self.takes(end) {
-            return Some(items);
-        }
-        loop {
-            items.push(self.conditional()?);
-            if self.takes(end) {
-                return Some(items);
-            }
+    fn entries(&mut self) -> Parsed<Vec<(Node, Node)>> {
+        let mut entries = Vec::new();
+        while !self.takes("}") {
+            let key = self.conditional()?;
+            self.needs(":")?;
+            entries.push((key, self.conditional()?));
             if !self.takes(",") {
-                return None;
+                self.needs("}")?;
+                break;
             }
         }
+        Ok(entries)
     }
+
+    fn list_until(&mut self, end: &str) -> Parsed<Vec<Node>> {
+        let mut items = Vec::new();
+        while !self.takes(end) {
+            items.push(self.conditional()?);
+            if !self.takes(",") {
+                self.needs(end)?;
+                break;
+            }
+        }
+        Ok(items)
+    }
+}
+
+/// `has(a.b)` is a macro; everything else is called.
+fn function(at: usize, name: String, mut args: Vec<Node>) -> Parsed<Node> {
+    if name == "has" && args.len() == 1 {
+        let of = args.remove(0);
+        return match of.expr {
+            Expr::Select(of, field) => Ok(Node { at, expr: Expr::Has(of, field) }),
+            _ => Err(SyntaxError { at: of.at, message: "invalid argument to has() macro".into() }),
+        };
+    }
+    Ok(Node { at, expr: Expr::Call { name, target: None, args } })
+}
+
+/// The list macros, by name and number of arguments; everything else is called.
+fn method(at: usize, target: Node, name: String, args: Vec<Node>) -> Parsed<Node> {
+    let kind = match (name.as_str(), args.len()) {
+        ("all", 2) => Macro::All,
+        ("exists", 2) => Macro::Exists,
+        ("exists_one" | "existsOne", 2) => Macro::ExistsOne,
+        ("filter", 2) => Macro::Filter,
+        ("map", 2 | 3) => Macro::Map,
+        _ => return Ok(Node { at, expr: Expr::Call { name, target: Some(Box::new(target)), args } }),
+    };
+    let mut args = args.into_iter();
+    let variable = match args.next() {
+        Some(Node { expr: Expr::Ident(name), .. }) => name,
+        other => {
+            let at = other.map_or(at, |node| node.at);
+            return Err(SyntaxError { at, message: "argument must be a simple name".into() });
+        }
+    };
+    let rest: Vec<Node> = args.collect();
+    Ok(Node { at, expr: Expr::Over { kind, range: Box::new(target), variable, parts: rest } })
 }

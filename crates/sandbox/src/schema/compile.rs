@@ -5,17 +5,24 @@ use serde_json::Value;
 
 use super::{JsonType, Rule, Schema};
 
-/// Compiles a schema. What it does not understand it leaves out; the definition's own validation
-/// complains about that.
+/// Compiles the schema of whole objects, with its rules. What it does not understand it leaves out; the
+/// definition's own validation complains about that.
 pub(crate) fn compile(source: &Value) -> Schema {
+    let mut schema = compile_part(source);
+    super::rules::read_rules(&mut schema, true);
+    schema
+}
+
+fn compile_part(source: &Value) -> Schema {
     let text = |key: &str| source.get(key).and_then(Value::as_str).map(str::to_owned);
     let flag = |key: &str| source.get(key).and_then(Value::as_bool).unwrap_or(false);
     let count = |key: &str| source.get(key).and_then(Value::as_u64);
     let number = |key: &str| source.get(key).and_then(Value::as_f64);
     let list = |key: &str| source.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let texts = |key: &str| list(key).iter().filter_map(|one| one.as_str().map(str::to_owned)).collect();
-    let schemas = |key: &str| list(key).iter().map(compile).collect();
-    let boxed = |key: &str| source.get(key).filter(|one| one.is_object()).map(|one| Box::new(compile(one)));
+    let schemas = |key: &str| list(key).iter().map(compile_part).collect();
+    let boxed =
+        |key: &str| source.get(key).filter(|one| one.is_object()).map(|one| Box::new(compile_part(one)));
     Schema {
         json_type: source.get("type").and_then(Value::as_str).and_then(parse_type),
         nullable: flag("nullable"),
@@ -42,7 +49,7 @@ pub(crate) fn compile(source: &Value) -> Schema {
             .and_then(Value::as_object)
             .into_iter()
             .flatten()
-            .map(|(name, inner)| (name.clone(), compile(inner)))
+            .map(|(name, inner)| (name.clone(), compile_part(inner)))
             .collect(),
         additional: boxed("additionalProperties"),
         any_additional: flag("additionalProperties"),
@@ -74,10 +81,13 @@ fn compile_rule(source: &Value) -> Option<Rule> {
     let text = |key: &str| source.get(key).and_then(Value::as_str).map(str::to_owned);
     let rule = text("rule")?;
     Some(Rule {
-        parsed: crate::cel::parse(&rule),
         rule,
+        program: Err("not read yet".into()),
         message: text("message"),
+        message_expression: text("messageExpression").filter(|text| !text.trim().is_empty()),
+        made_message: None,
         reason: text("reason"),
         field_path: text("fieldPath"),
+        optional_old: source.get("optionalOldSelf").and_then(Value::as_bool).unwrap_or(false),
     })
 }

@@ -66,11 +66,23 @@ pub(crate) struct Schema {
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub rule: String,
-    /// `None` when it uses what the evaluator does not know.
-    pub parsed: Option<crate::cel::Expr>,
+    /// The rule ready for use, or what is wrong with it.
+    pub program: Result<crate::cel::Program, String>,
     pub message: Option<String>,
+    pub message_expression: Option<String>,
+    /// The message expression ready for use, or what is wrong with it.
+    pub made_message: Option<Result<crate::cel::Program, String>>,
     pub reason: Option<String>,
     pub field_path: Option<String>,
+    /// The rule is also evaluated when there is no earlier value.
+    pub optional_old: bool,
+}
+
+impl Rule {
+    /// How failures speak of the rule.
+    pub fn named(&self) -> &str {
+        self.message.as_deref().filter(|message| !message.is_empty()).unwrap_or(self.rule.trim())
+    }
 }
 
 /// Whether any part of the schema has rules.

@@ -112,6 +112,11 @@ impl Store {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why nothing more can be kept, once the disk has refused a write.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.durable.as_ref()?.borrow().as_ref().err().map(Arc::clone)
+    }
+
     /// Waits until everything written so far would survive a crash.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
+pub mod exchange;
+
 use glidepath_clock::Clock;
 use glidepath_sandbox::{Body, Sandbox};
 use http::{Request, Response};

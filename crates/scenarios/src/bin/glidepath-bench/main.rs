@@ -7,6 +7,7 @@
 mod controller;
 mod figures;
 mod load;
+mod plane;
 mod plans;
 mod virtual_time;
 
@@ -90,6 +91,7 @@ async fn run() -> Result<()> {
     let mut figures = Figures::default();
     plans::measure(&mut figures);
     virtual_time::measure(&mut figures)?;
+    plane::measure(&mut figures).await?;
 
     let folder = tempfile::tempdir()?;
     let (client, kubeconfig, _plane) = match &options.kubeconfig {

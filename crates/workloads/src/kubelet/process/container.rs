@@ -260,6 +260,7 @@ impl Supervisor {
             env: env.clone(),
             working_dir: working_dir.clone(),
             piped: true,
+            stdin: false,
         };
         let mut group = match ProcessGroup::start(&self.pod.config.registry, &launch) {
             Ok(group) => group,
@@ -285,6 +286,8 @@ impl Supervisor {
             text(&self.container, "name"),
         );
         let pump = self.pump_output(&mut group, log);
+        let commands = &self.pod.config.commands;
+        let _open = commands.open(&self.pod.key, text(&self.container, "name"), &env, working_dir.as_deref());
         let surroundings = self.pod.surroundings(env, working_dir);
         let mut stop = self.stop.clone();
         let mut complaint = None;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 /// Variables of the host that local programs cannot do without.
 const INHERITED: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
@@ -23,6 +23,8 @@ pub struct Launch {
     pub working_dir: Option<String>,
     /// Whether its output is read; otherwise it is dropped.
     pub piped: bool,
+    /// Whether it is given input; otherwise it finds none.
+    pub stdin: bool,
 }
 
 /// The process groups that run. Cloning shares the list.
@@ -72,7 +74,8 @@ impl ProcessGroup {
         let mut command = Command::new(program);
         command.args(&launch.command[1..]).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value))));
-        command.envs(&launch.env).stdin(Stdio::null()).stdout(output()).stderr(output());
+        let input = if launch.stdin { Stdio::piped() } else { Stdio::null() };
+        command.envs(&launch.env).stdin(input).stdout(output()).stderr(output());
         command.process_group(0).kill_on_drop(true);
         if let Some(folder) = &launch.working_dir {
             command.current_dir(folder);
@@ -86,6 +89,11 @@ impl ProcessGroup {
     /// The process's output, once.
     pub fn take_output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
+    }
+
+    /// Where the process's input goes, once.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Waits for the leader and then ends what it left behind. Returns its exit code, 128 plus the signal's

@@ -10,8 +10,9 @@
 //! - [`Addressing::PodRange`]: pods get addresses of 10.244.0.0/16 and their declared ports. That range must
 //!   be local (`ip route add local 10.244.0.0/16 dev lo`).
 //!
-//! Not done: volumes, resource limits, users, network isolation, `kubectl exec`, container images as such.
+//! Not done: volumes, resource limits, users, network isolation, container images as such.
 
+mod command;
 mod container;
 mod env;
 mod group;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use command::{Commands, RunningCommand};
 pub use group::Registry;
 pub use image::{ImageMap, LocalImage};
 pub use logs::{LogQuery, ProcessLogs, RunLog};
@@ -76,19 +78,23 @@ pub struct ProcessConfig {
     pub registry: Registry,
     /// Where logs are served to an API server that asks its kubelets for them; nowhere by default.
     pub port: Option<KubeletPort>,
+    /// Runs commands beside containers; keep a clone to start some.
+    pub commands: Commands,
 }
 
 impl ProcessConfig {
     /// A kubelet on loopback.
     #[must_use]
     pub fn new(node: NodeConfig, images: ImageMap) -> Self {
+        let registry = Registry::default();
         Self {
             node,
             images,
             addressing: Addressing::Loopback,
             logs: ProcessLogs::default(),
-            registry: Registry::default(),
             port: None,
+            commands: Commands::new(registry.clone()),
+            registry,
         }
     }
 

@@ -99,6 +99,7 @@ async fn run_command(command: Vec<String>, surroundings: &Surroundings) -> Resul
         env: surroundings.env.clone(),
         working_dir: surroundings.working_dir.clone(),
         piped: false,
+        stdin: false,
     };
     let mut group =
         ProcessGroup::start(&surroundings.registry, &launch).map_err(|error| error.to_string())?;
