@@ -118,6 +118,12 @@ pub(crate) struct WriteOptions {
 
 impl WriteOptions {
     pub fn parse(call: &Call) -> Reply<Self> {
+        let kind = match call.method {
+            Method::PUT => "UpdateOptions",
+            Method::PATCH => "PatchOptions",
+            _ => "CreateOptions",
+        };
+        let subject = crate::refusal::Subject { group: "meta.k8s.io", plural: "", kind };
         let mut dry_run = false;
         for value in call.query.all("dryRun") {
             match value {
@@ -125,7 +131,7 @@ impl WriteOptions {
                 "All" => dry_run = true,
                 other => {
                     return Err(Refusal::invalid(
-                        &crate::refusal::Subject { group: "meta.k8s.io", plural: "", kind: "CreateOptions" },
+                        &subject,
                         "",
                         &[crate::refusal::Cause::unsupported(
                             "dryRun",
@@ -142,7 +148,7 @@ impl WriteOptions {
             "Strict" => FieldValidation::Strict,
             other => {
                 return Err(Refusal::invalid(
-                    &crate::refusal::Subject { group: "meta.k8s.io", plural: "", kind: "CreateOptions" },
+                    &subject,
                     "",
                     &[crate::refusal::Cause::unsupported(
                         "fieldValidation",
@@ -212,6 +218,7 @@ impl Answer {
         if let Some(seconds) = refusal.retry_after_seconds() {
             answer.headers.push(("retry-after", seconds.to_string()));
         }
+        answer.warnings = refusal.warnings().to_vec();
         answer
     }
 

@@ -39,20 +39,50 @@ pub(crate) struct DeleteOptions {
     dry_run: bool,
 }
 
+const OPTIONS: Subject<'static> = Subject { group: "meta.k8s.io", plural: "", kind: "DeleteOptions" };
+
+/// The options in the body; their reader has shorter words than that of objects.
+fn read_options(call: &Call) -> Reply<Value> {
+    let options = decode::object(call, "DeleteOptions").map_err(|refusal| {
+        let words = refusal.message().find("couldn't get version/kind").map(|at| &refusal.message()[at..]);
+        let words = words.map(|words| words.rsplit_once(" (").map_or(words, |(words, _)| words).to_owned());
+        words.map_or(refusal, Refusal::bad_request)
+    })?;
+    let found = match &options {
+        Value::Object(_) | Value::Null => return Ok(options),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+    };
+    Err(Refusal::bad_request(format!(
+        "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    )))
+}
+
 impl DeleteOptions {
     /// Reads the body when there is one, else the query.
     pub fn parse(call: &Call) -> Reply<Self> {
         let mut options = Self::default();
         if !call.body.is_empty() {
-            let body = decode::object(call, "DeleteOptions")?;
+            let body = read_options(call)?;
             options.grace_seconds = body.get("gracePeriodSeconds").and_then(Value::as_i64);
             let owned = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
             options.uid = owned("/preconditions/uid");
             options.resource_version = owned("/preconditions/resourceVersion");
             options.propagation = owned("/propagationPolicy");
-            options.dry_run =
-                body.get("dryRun").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+            let dry = body.get("dryRun").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            if dry.iter().any(|one| one != "All") {
+                let cause = Cause::unsupported("dryRun", &json!(dry), &["All".into()]);
+                return Err(Refusal::invalid(&OPTIONS, "", &[cause]));
+            }
+            options.dry_run = !dry.is_empty();
             if let Some(orphan) = body.get("orphanDependents").and_then(Value::as_bool) {
+                if let Some(policy) = &options.propagation {
+                    let why = "orphanDependents and deletionPropagation cannot be both set";
+                    let cause = Cause::invalid("propagationPolicy", &json!(policy), why);
+                    return Err(Refusal::invalid(&OPTIONS, "", &[cause]));
+                }
                 options.propagation = Some(if orphan { "Orphan" } else { "Background" }.into());
             }
         }
@@ -71,7 +101,7 @@ impl DeleteOptions {
         match self.propagation.as_deref() {
             None | Some("Orphan" | "Foreground" | "Background") => Ok(()),
             Some(other) => Err(Refusal::invalid(
-                &Subject { group: "meta.k8s.io", plural: "", kind: "DeleteOptions" },
+                &OPTIONS,
                 "",
                 &[Cause::unsupported(
                     "propagationPolicy",
@@ -89,9 +119,14 @@ pub(crate) fn delete(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
     let mut contents = plane.store.lock();
     let (stored, gone) = delete_object(plane, &mut contents, target, &options)?;
     drop(contents);
+    let warnings = if target.resource.is("batch", "jobs") && options.propagation.is_none() {
+        vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
+    } else {
+        Vec::new()
+    };
     let with_object = ANSWERED_WITH_OBJECT.contains(&&*target.resource.table);
     if !gone || with_object {
-        return Ok(Answer::json(200, lens(plane, call, target).one(&stored)));
+        return Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings));
     }
     let object = stored.object();
     let mut details = Map::new();
@@ -104,7 +139,7 @@ pub(crate) fn delete(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
     });
-    Ok(Answer::value(200, &status))
+    Ok(Answer::value(200, &status).with_warnings(warnings))
 }
 
 /// DELETE of everything that matches.

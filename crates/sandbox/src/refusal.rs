@@ -90,6 +90,7 @@ struct Inner {
     plain_text: bool,
     /// `details` is there although nothing is known.
     empty_details: bool,
+    warnings: Vec<String>,
 }
 
 /// Names a resource inside a refusal: plural, group and kind.
@@ -117,6 +118,7 @@ impl Refusal {
             retry_after_seconds: None,
             plain_text: false,
             empty_details: false,
+            warnings: Vec::new(),
         }))
     }
 
@@ -162,6 +164,16 @@ impl Refusal {
             .collect();
         self.0.details.insert("causes".into(), Value::Array(causes));
         self
+    }
+
+    /// Warnings go with refusals too.
+    pub fn with_warnings(mut self, warnings: &[String]) -> Self {
+        self.0.warnings = warnings.to_vec();
+        self
+    }
+
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     pub fn with_next_page(mut self, token: String) -> Self {

@@ -14,7 +14,9 @@ use crate::write::finish_update;
 
 /// GET, PUT or PATCH of `/scale`.
 pub(crate) fn serve(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
-    let paths = target.resource.versions[target.version].scale.clone().ok_or_else(Refusal::no_such_path)?;
+    let paths = target.resource.versions[target.version].scale.clone().ok_or_else(|| {
+        if target.resource.is_custom() { Refusal::no_such_path() } else { Refusal::no_such_part() }
+    })?;
     let mut contents = plane.store.lock();
     let current = contents.get(&target.resource.table, &target.key()).ok_or_else(|| target.not_found())?;
     let old = current.object();

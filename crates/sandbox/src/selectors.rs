@@ -90,6 +90,9 @@ fn parse_labels(text: &str) -> Reply<Vec<LabelTerm>> {
     let unreadable = || {
         // The real parser names the token it stumbled over; the second word is the usual one.
         match text.split_whitespace().nth(1) {
+            Some("in" | "notin") if text.contains('(') && !text.contains(')') => {
+                Refusal::bad_request("unable to parse requirement: found '', expected: ',' or ')'")
+            }
             Some("in" | "notin") => Refusal::bad_request(format!(
                 "unable to parse requirement: found '{}' expected: '('",
                 text.split_whitespace().nth(2).unwrap_or_default()

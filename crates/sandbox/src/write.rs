@@ -49,7 +49,8 @@ pub(crate) fn create(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
     let object = decode::object(call, &target.resource.kind)?;
     let mut warnings = Vec::new();
     let mut contents = plane.store.lock();
-    let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
+    let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)
+        .map_err(|refusal| refusal.with_warnings(&warnings))?;
     drop(contents);
     warnings.extend(target.resource.versions[target.version].deprecation.clone());
     Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings))
@@ -68,6 +69,7 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
             let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
             return Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings));
         }
+        check_readable(target, object)?;
         return Err(target.not_found());
     };
     check_named(target, &object)?;
@@ -84,9 +86,27 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
         &options,
         None,
         &mut warnings,
-    )?;
+    )
+    .map_err(|refusal| refusal.with_warnings(&warnings))?;
     drop(contents);
     Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings))
+}
+
+/// What cannot be read as its kind is refused before anything is looked up.
+fn check_readable(target: &Target, mut object: Value) -> Reply<()> {
+    check_type(target, &mut object)?;
+    let options = WriteOptions { field_validation: FieldValidation::Ignore, ..internal_options() };
+    admission::check_fields(target, &mut object, &options, &mut Vec::new())
+        .map_err(|undecodable| undecodable.into_refusal(target, None))
+}
+
+/// Metadata must be a map, before anything is put into it.
+fn check_metadata_readable(target: &Target, object: &Value) -> Reply<()> {
+    match object.get("metadata") {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(_) if target.resource.is_custom() => Ok(()),
+        Some(_) => check_readable(target, object.clone()),
+    }
 }
 
 /// Creates an object that a client sent in the target's version.
@@ -99,6 +119,7 @@ pub(crate) fn create_object(
     warnings: &mut Vec<String>,
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
+    check_metadata_readable(target, &object)?;
     check_namespace_matches(target, &mut object)?;
     let sent = options.applied.as_ref().map(|_| object.clone());
     admission::check_fields(target, &mut object, options, warnings)
@@ -114,9 +135,7 @@ pub(crate) fn create_object(
         check_namespace_open(contents, target)?;
     }
     let mut object = convert::to_stored(&target.resource, target.version, object);
-    if !document::text(&object, "/metadata/resourceVersion").is_empty() {
-        return Err(Refusal::plain_error("resourceVersion should not be set on objects to be created"));
-    }
+    let versioned = !document::text(&object, "/metadata/resourceVersion").is_empty();
     stamp_new(plane, &target.resource, target.version, &mut object);
     let generated = name_new(plane, contents, target, &mut object);
     admission::prepare_create(plane, contents, target, &mut object)?;
@@ -125,7 +144,11 @@ pub(crate) fn create_object(
         let name = document::name(&object).to_owned();
         return Err(Refusal::invalid(&target.resource.subject(), &name, &causes));
     }
+    warnings.extend(admission::warnings(target, &object, true));
     escalation::check(contents, options.user.as_ref(), target, &object, None)?;
+    if versioned && !options.dry_run {
+        return Err(Refusal::plain_error("resourceVersion should not be set on objects to be created"));
+    }
     let key = Key::new(document::namespace(&object), document::name(&object));
     if contents.get(&target.resource.table, &key).is_some() {
         let refusal = Refusal::already_exists(&target.resource.subject(), key.name());
@@ -278,8 +301,15 @@ pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
 
 /// A built-in kind where another was expected, or one that is not known at all.
 fn refuse_foreign_type(target: &Target, api_version: &str, kind: &str) -> Refusal {
-    let version = api_version.rsplit('/').next().unwrap_or(api_version);
     let expected = &target.resource.kind;
+    let wanted = target.api_version();
+    if api_version.is_empty() && crate::types::of_kind(&wanted, kind).is_none() {
+        let version = &target.resource.versions[target.version].name;
+        return Refusal::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {expected}: no kind {kind:?} is registered for version {wanted:?} in scheme \"pkg/runtime/scheme.go:111\""
+        ));
+    }
+    let version = api_version.rsplit('/').next().unwrap_or(api_version);
     if crate::types::of_kind(api_version, kind).is_none() {
         return Refusal::bad_request(format!(
             "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""

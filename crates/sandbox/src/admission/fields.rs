@@ -119,6 +119,8 @@ fn check_scale(object: &Value, pointer: &str, causes: &mut Vec<Cause>) {
 
 /// What the schema has against the object.
 pub(super) fn validate_custom(target: &Target, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    // What is wrong with the metadata is told elsewhere; here it only keeps rules from being run.
+    let unnamed = old.is_none() && crate::document::name(object).is_empty();
     let mut causes = Vec::new();
     let version = &target.resource.versions[target.version];
     let Some(schema): Option<&Schema> = version.schema.as_deref() else { return causes };
@@ -129,7 +131,7 @@ pub(super) fn validate_custom(target: &Target, object: &Value, old: Option<&Valu
     }
     schema::validate_lists(schema, object, "", &mut causes);
     let blocking = ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
-    if !causes.iter().any(|cause| blocking.contains(&cause.reason)) {
+    if !unnamed && !causes.iter().any(|cause| blocking.contains(&cause.reason)) {
         schema::validate_rules(schema, object, old, &mut causes);
     } else if schema::has_rules(schema) {
         causes.push(Cause::invalid(

@@ -1,11 +1,14 @@
 //! What the server adds to objects and holds against them, kind by kind.
 
+mod autoscalers;
 mod fields;
+mod ingresses;
 mod namespaces;
 mod others;
 pub(crate) mod pod_spec;
 mod pods;
 mod services;
+mod warnings;
 mod workloads;
 
 use serde_json::Value;
@@ -16,6 +19,7 @@ use crate::refusal::{Cause, Reply};
 use crate::store::Contents;
 
 pub(crate) use fields::check_fields;
+pub(crate) use warnings::warnings;
 
 /// Defaults of a new object.
 pub(crate) fn prepare_create(

@@ -140,7 +140,7 @@ pub(crate) fn validate(
     match (group, plural) {
         ("" | "events.k8s.io", "events") => check_event(object, &mut causes),
         ("discovery.k8s.io", "endpointslices") => check_slice(object, old, allow_loopback, &mut causes),
-        ("autoscaling", "horizontalpodautoscalers") => check_autoscaler(object, &mut causes),
+        ("autoscaling", "horizontalpodautoscalers") => super::autoscalers::check(object, &mut causes),
         ("coordination.k8s.io", "leases") => {
             let transitions = object.pointer("/spec/leaseTransitions").and_then(Value::as_i64);
             let seconds = object.pointer("/spec/leaseDurationSeconds").and_then(Value::as_i64);
@@ -176,7 +176,7 @@ pub(crate) fn validate(
                 check_percent(object.pointer(&format!("/spec/{key}")), &format!("spec.{key}"), &mut causes);
             }
         }
-        ("networking.k8s.io", "ingresses") => check_ingress(object, &mut causes),
+        ("networking.k8s.io", "ingresses") => super::ingresses::check(object, &mut causes),
         ("", "configmaps" | "secrets") => {
             check_data_keys(object, &mut causes);
             if plural == "secrets" {
@@ -271,91 +271,6 @@ fn check_slice(object: &Value, old: Option<&Value>, allow_loopback: bool, causes
     }
 }
 
-fn check_autoscaler(object: &Value, causes: &mut Vec<Cause>) {
-    let number = |key: &str| object.pointer(&format!("/spec/{key}")).and_then(Value::as_i64);
-    let (min, max) = (number("minReplicas").unwrap_or(1), number("maxReplicas").unwrap_or(0));
-    if min < 1 {
-        causes.push(Cause::invalid("spec.minReplicas", &json!(min), "must be greater than or equal to 1"));
-    }
-    if max < 1 {
-        causes.push(if max == 0 {
-            Cause::required("spec.maxReplicas", "must be set and greater than 0")
-        } else {
-            Cause::invalid("spec.maxReplicas", &json!(max), "must be greater than 0")
-        });
-    }
-    if max < min {
-        causes.push(Cause::invalid(
-            "spec.maxReplicas",
-            &json!(max),
-            "must be greater than or equal to `minReplicas`",
-        ));
-    }
-    for key in ["kind", "name"] {
-        if text(object, &format!("/spec/scaleTargetRef/{key}")).is_empty() {
-            causes.push(Cause::required(format!("spec.scaleTargetRef.{key}"), ""));
-        }
-    }
-    let api_version = text(object, "/spec/scaleTargetRef/apiVersion");
-    if api_version.is_empty() {
-        causes.push(Cause::invalid(
-            "spec.scaleTargetRef.apiVersion",
-            &json!(api_version),
-            "apiVersion must specify API group",
-        ));
-    }
-    let metrics = object.pointer("/spec/metrics").and_then(Value::as_array);
-    for (index, metric) in metrics.into_iter().flatten().enumerate() {
-        let source = match text(metric, "/type") {
-            "Resource" => "resource",
-            "Pods" => "pods",
-            "Object" => "object",
-            "External" => "external",
-            "ContainerResource" => "containerResource",
-            _ => continue,
-        };
-        if metric.get(source).is_none_or(Value::is_null) {
-            causes.push(Cause::required(
-                format!("spec.metrics[{index}].{source}"),
-                "must populate information for the given metric source",
-            ));
-        }
-    }
-}
-
-fn check_ingress(object: &Value, causes: &mut Vec<Cause>) {
-    let rules = object.pointer("/spec/rules").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if rules.is_empty() && object.pointer("/spec/defaultBackend").is_none() {
-        causes.push(Cause::invalid(
-            "spec",
-            &Value::Null,
-            "either `defaultBackend` or `rules` must be specified",
-        ));
-    }
-    for (index, rule) in rules.iter().enumerate() {
-        let host = text(rule, "/host");
-        let wildcard = host.contains('*');
-        if wildcard && !host.strip_prefix("*.").is_some_and(crate::names::is_dns_subdomain) {
-            causes.push(Cause::invalid(format!("spec.rules[{index}].host"), &json!(host), WILDCARD));
-        }
-        let paths = rule.pointer("/http/paths").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        for (at, path) in paths.iter().enumerate() {
-            let field = format!("spec.rules[{index}].http.paths[{at}]");
-            let kind = text(path, "/pathType");
-            if kind.is_empty() {
-                causes.push(Cause::required(format!("{field}.pathType"), "pathType must be specified"));
-            } else if !matches!(kind, "Exact" | "Prefix" | "ImplementationSpecific") {
-                let allowed = ["Exact", "ImplementationSpecific", "Prefix"].map(str::to_owned);
-                causes.push(Cause::unsupported(format!("{field}.pathType"), &json!(kind), &allowed));
-            }
-            if path.get("backend").is_none() {
-                causes.push(Cause::required(format!("{field}.backend"), ""));
-            }
-        }
-    }
-}
-
-const WILDCARD: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 

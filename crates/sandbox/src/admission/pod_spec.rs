@@ -20,12 +20,12 @@ pub(crate) fn default_template(template: &mut Value) {
     let map = as_map(template);
     map.entry("metadata").or_insert_with(|| json!({}));
     if let Some(spec) = map.get_mut("spec") {
-        default_pod_spec(as_map(spec));
+        default_pod_spec(as_map(spec), false);
     }
 }
 
-/// Fills in what a pod spec leaves open.
-pub(crate) fn default_pod_spec(spec: &mut Map<String, Value>) {
+/// Fills in what a pod spec leaves open. Ports on the host's network are given to pods only, not to templates.
+pub(crate) fn default_pod_spec(spec: &mut Map<String, Value>, is_pod: bool) {
     default_to(spec, "dnsPolicy", "ClusterFirst");
     default_to(spec, "restartPolicy", "Always");
     default_to(spec, "schedulerName", "default-scheduler");
@@ -36,7 +36,7 @@ pub(crate) fn default_pod_spec(spec: &mut Map<String, Value>) {
         spec.insert("serviceAccountName".into(), name.clone());
         spec.insert("serviceAccount".into(), name);
     }
-    let host_network = spec.get("hostNetwork") == Some(&json!(true));
+    let host_network = is_pod && spec.get("hostNetwork") == Some(&json!(true));
     each_container(spec, |container| default_container(container, host_network));
     for volume in spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
         default_volume(as_map(volume));

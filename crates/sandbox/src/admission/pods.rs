@@ -52,7 +52,7 @@ pub(crate) fn prepare_update(object: &mut Value) {
 
 fn default_pod(spec: &mut Map<String, Value>) {
     default_to(spec, "enableServiceLinks", true);
-    default_pod_spec(spec);
+    default_pod_spec(spec, true);
     // A limit without a request requests as much. In templates this is left to the pods.
     each_container(spec, |container| {
         let resources = as_map(container.entry("resources").or_insert_with(|| json!({})));

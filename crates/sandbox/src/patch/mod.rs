@@ -36,10 +36,16 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         return apply::apply(plane, call, target);
     }
     let options = WriteOptions::parse(call)?;
-    let patch = parse(call, target)?;
+    let patch = parse(call, target);
     let mut warnings = Vec::new();
     let mut contents = plane.store.lock();
-    let current = contents.get(&target.resource.table, &target.key()).ok_or_else(|| target.not_found())?;
+    let current = contents.get(&target.resource.table, &target.key());
+    // Operations are only looked at once there is something to patch.
+    let patch = match (patch, &current) {
+        (Err(refusal), None) if refusal.message().contains("unknown variant") => Err(target.not_found()),
+        (patch, _) => patch,
+    }?;
+    let current = current.ok_or_else(|| target.not_found())?;
     let old = current.object();
     let object = patched(&patch, target, &old)?;
     check_named(target, &object)?;
@@ -54,7 +60,8 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
         &options,
         Some(&|| patch.shown(target, &old)),
         &mut warnings,
-    )?;
+    )
+    .map_err(|refusal| refusal.with_warnings(&warnings))?;
     drop(contents);
     Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings))
 }

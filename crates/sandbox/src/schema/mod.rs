@@ -139,6 +139,10 @@ pub(crate) fn set_defaults(schema: &Schema, value: &mut Value) {
                     map.insert(key.clone(), default.clone());
                 }
             }
+            map.retain(|key, value| {
+                let inner = schema.properties.get(key).or(schema.additional.as_deref());
+                !(value.is_null() && inner.is_some_and(|inner| !inner.nullable))
+            });
             for (key, value) in map.iter_mut() {
                 if let Some(inner) = schema.properties.get(key).or(schema.additional.as_deref()) {
                     set_defaults(inner, value);
