@@ -61,11 +61,14 @@ enum Verb {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Serve the nodes of a plane.
-    #[command(hide = true)]
+    /// Serve nodes of any API server until told to end: modelled ones, or one whose pods are local processes.
     Nodes {
         /// The administrator's kubeconfig.
         kubeconfig: PathBuf,
+        /// What an image stands for on the node `process-1` (label `kubelet=process`), as NAME=COMMAND; without a
+        /// command pods bring their own. The name may end in `*`.
+        #[arg(long = "image", value_name = "NAME=COMMAND")]
+        images: Vec<String>,
     },
 }
 
@@ -143,7 +146,7 @@ async fn run(verb: Verb) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Verb::Nodes { kubeconfig } => node::serve(&kubeconfig).await?,
+        Verb::Nodes { kubeconfig, images } => node::serve(&kubeconfig, &images).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,11 @@ pub(crate) fn prepare_create(
     object: &mut Value,
 ) -> Reply<()> {
     let namespace = document::namespace(object).to_owned();
-    let name = document::name(object).to_owned();
+    // A name that is about to be made up does not show in refusals; what it will begin with does.
+    let name = match document::text(object, "/metadata/generateName") {
+        "" => document::name(object).to_owned(),
+        prefix => prefix.to_owned(),
+    };
     let spec = map_at(object, "spec");
     default_pod(spec);
     if let Some(account) = missing_account(contents, &namespace, spec) {
@@ -41,7 +45,15 @@ pub(crate) fn prepare_create(
     spec.insert("priority".into(), priority);
     default_to(spec, "preemptionPolicy", preemption);
     let class = qos_class(spec);
+    let gated = spec.get("schedulingGates").and_then(Value::as_array).is_some_and(|gates| !gates.is_empty());
     object["status"] = json!({ "phase": "Pending", "qosClass": class });
+    if gated {
+        object["status"]["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+            "lastProbeTime": null, "lastTransitionTime": plane.timestamp(),
+        }]);
+    }
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::selector::Selector;
 const SOURCE: &str = "deployment-controller";
 const HASH_LABEL: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
+const HISTORY: &str = "deployment.kubernetes.io/revision-history";
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 const MAXIMUM: &str = "deployment.kubernetes.io/max-replicas";
 
@@ -47,6 +48,8 @@ struct Rollout<'a> {
     recreate: bool,
     current: Option<&'a Object>,
     older: Vec<&'a Object>,
+    /// The name of the ReplicaSet that was made just now, if one was.
+    created: Option<&'a str>,
 }
 
 impl<'a> Rollout<'a> {
@@ -75,6 +78,7 @@ impl<'a> Rollout<'a> {
             recreate,
             current,
             older,
+            created: None,
         }
     }
 
@@ -140,7 +144,13 @@ pub fn render_template_hash(template: &Value) -> String {
 /// Decides what `deployment` needs, given the ReplicaSets it owns.
 #[must_use]
 pub fn plan_deployment(deployment: &Object, sets: &[Object], now: Timestamp) -> Plan {
-    let rollout = Rollout::new(deployment, sets);
+    plan_after_creation(deployment, sets, None, now)
+}
+
+/// As [`plan_deployment`], right after the ReplicaSet of that name was made.
+fn plan_after_creation(deployment: &Object, sets: &[Object], created: Option<&str>, now: Timestamp) -> Plan {
+    let mut rollout = Rollout::new(deployment, sets);
+    rollout.created = created;
     let mut plan = Plan::default();
     if deployment.is_deleting() {
         plan.status = plan_status(&rollout, now);
@@ -183,6 +193,9 @@ fn scale(rollout: &Rollout<'_>, set: &Object, replicas: i64, plan: &mut Plan) {
     if is_current {
         let revision = next_revision(rollout).max(revision_of(set));
         annotations[REVISION] = json!(revision.to_string());
+        if let Some(history) = plan_history_annotation(set, revision) {
+            annotations[HISTORY] = json!(history);
+        }
         let shown = rollout.deployment.annotation(REVISION).and_then(|shown| shown.parse().ok());
         plan.revision = Some(revision).filter(|revision| shown != Some(*revision));
     }
@@ -192,6 +205,15 @@ fn scale(rollout: &Rollout<'_>, set: &Object, replicas: i64, plan: &mut Plan) {
     {
         plan.patch.push((set.key(), patch));
     }
+}
+
+/// The revisions a set had before, if it gets another one now.
+fn plan_history_annotation(set: &Object, revision: i64) -> Option<String> {
+    let old = set.annotation(REVISION).filter(|old| *old != revision.to_string())?;
+    Some(match set.annotation(HISTORY) {
+        Some(history) if !history.is_empty() => format!("{history},{old}"),
+        _ => old.to_owned(),
+    })
 }
 
 fn render_set(rollout: &Rollout<'_>, replicas: i64) -> Value {
@@ -352,117 +374,133 @@ fn plan_status(rollout: &Rollout<'_>, now: Timestamp) -> Value {
         "unavailableReplicas": counted((rollout.total() - available).max(0)),
         "terminatingReplicas": sum("terminatingReplicas"),
     });
-    let progressed = ["updatedReplicas", "readyReplicas", "availableReplicas"]
-        .iter()
-        .any(|field| counts[*field].as_i64().unwrap_or(0) > status_count(rollout.deployment, field));
+    let count = |field: &str| counts[field].as_i64().unwrap_or(0);
+    let shown = |field: &str| status_count(rollout.deployment, field);
+    let grown = |field: &str| count(field) > shown(field);
+    let old_are_fewer =
+        count("replicas") - count("updatedReplicas") < shown("replicas") - shown("updatedReplicas");
+    let progressed =
+        old_are_fewer || grown("updatedReplicas") || grown("readyReplicas") || grown("availableReplicas");
     let mut status = counts;
-    status["conditions"] = json!([availability(rollout, available, now), progress(rollout, progressed, now)]);
+    let conditions = rollout.deployment.list("/status/conditions").to_vec();
+    let mut conditions = Conditions { conditions, now };
+    if rollout.created.is_some() {
+        conditions.set("Progressing", "True", "NewReplicaSetCreated", &created_message(rollout), false);
+    }
+    plan_pause(rollout, &mut conditions);
+    plan_availability(rollout, available, &mut conditions);
+    if !rollout.deployment.flag("/spec/paused") {
+        plan_progress(rollout, progressed, &mut conditions);
+        plan_failure(rollout, &mut conditions);
+    }
+    status["conditions"] = json!(conditions.conditions);
     status
 }
 
-fn availability(rollout: &Rollout<'_>, available: i64, now: Timestamp) -> Value {
-    if available >= rollout.minimum_available() {
-        render_condition(
-            rollout,
-            "Available",
-            "True",
-            "MinimumReplicasAvailable",
-            "Deployment has minimum availability.",
-            false,
-            now,
-        )
-    } else {
-        let message = "Deployment does not have minimum availability.";
-        render_condition(rollout, "Available", "False", "MinimumReplicasUnavailable", message, false, now)
+/// Conditions as a real controller keeps them: one that changes moves to the end, so their order tells of their past.
+struct Conditions {
+    conditions: Vec<Value>,
+    now: Timestamp,
+}
+
+impl Conditions {
+    fn get(&self, kind: &str) -> Option<&Value> {
+        self.conditions.iter().find(|condition| text(condition, "type") == kind)
+    }
+
+    fn remove(&mut self, kind: &str) {
+        self.conditions.retain(|condition| text(condition, "type") != kind);
+    }
+
+    /// Sets a condition. One with the same status and reason stays as it is unless `touched` says otherwise.
+    fn set(&mut self, kind: &str, status: &str, reason: &str, message: &str, touched: bool) {
+        let old = self.get(kind);
+        if !touched && old.is_some_and(|old| text(old, "status") == status && text(old, "reason") == reason) {
+            return;
+        }
+        let now = api_time(self.now);
+        let since = old
+            .filter(|old| text(old, "status") == status)
+            .map_or_else(|| now.clone(), |old| text(old, "lastTransitionTime").to_owned());
+        let condition = json!({
+            "type": kind, "status": status, "reason": reason, "message": message,
+            "lastTransitionTime": since, "lastUpdateTime": now,
+        });
+        self.remove(kind);
+        self.conditions.push(condition);
     }
 }
 
-fn progress(rollout: &Rollout<'_>, progressed: bool, now: Timestamp) -> Value {
+fn created_message(rollout: &Rollout<'_>) -> String {
+    format!("Created new replica set \"{}\"", rollout.created.unwrap_or_default())
+}
+
+fn plan_pause(rollout: &Rollout<'_>, conditions: &mut Conditions) {
+    let paused = rollout.deployment.flag("/spec/paused");
+    let shown = conditions.get("Progressing").map_or("", |old| text(old, "reason")).to_owned();
+    if shown == "ProgressDeadlineExceeded" {
+        return;
+    }
+    if paused {
+        conditions.set("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", false);
+    } else if shown == "DeploymentPaused" {
+        conditions.set("Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed", false);
+    }
+}
+
+fn plan_availability(rollout: &Rollout<'_>, available: i64, conditions: &mut Conditions) {
+    let minimum = if rollout.recreate { rollout.replicas } else { rollout.minimum_available() };
+    if available >= minimum {
+        let message = "Deployment has minimum availability.";
+        conditions.set("Available", "True", "MinimumReplicasAvailable", message, false);
+    } else {
+        let message = "Deployment does not have minimum availability.";
+        conditions.set("Available", "False", "MinimumReplicasUnavailable", message, false);
+    }
+}
+
+fn plan_progress(rollout: &Rollout<'_>, progressed: bool, conditions: &mut Conditions) {
     let name = rollout.current.map_or("", Object::name);
-    let old = rollout.deployment.condition("Progressing");
-    if rollout.deployment.flag("/spec/paused") {
-        return render_condition(
-            rollout,
-            "Progressing",
-            "Unknown",
-            "DeploymentPaused",
-            "Deployment is paused",
-            false,
-            now,
-        );
+    let count = |field: &str| -> i64 { rollout.all().map(|set| status_count(set, field)).sum() };
+    let updated = rollout.current.map_or(0, |set| status_count(set, "replicas"));
+    let reason = conditions.get("Progressing").map_or("", |old| text(old, "reason")).to_owned();
+    if updated == count("replicas") && reason == "NewReplicaSetAvailable" {
+        return;
     }
     if is_complete(rollout) {
         let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
-        return render_condition(
-            rollout,
-            "Progressing",
-            "True",
-            "NewReplicaSetAvailable",
-            &message,
-            false,
-            now,
-        );
-    }
-    let timed_out = progress_deadline(rollout).is_some_and(|at| at <= now)
-        || old.is_some_and(|old| text(old, "reason") == "ProgressDeadlineExceeded");
-    let message = format!("ReplicaSet \"{name}\" is progressing.");
-    if timed_out
-        && !progressed
-        && old.is_some_and(|old| text(old, "message").contains(&format!("\"{name}\"")))
-    {
+        conditions.set("Progressing", "True", "NewReplicaSetAvailable", &message, false);
+    } else if progressed {
+        let message = format!("ReplicaSet \"{name}\" is progressing.");
+        conditions.set("Progressing", "True", "ReplicaSetUpdated", &message, true);
+    } else if progress_deadline(rollout).is_some_and(|at| at <= conditions.now) {
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
-        return render_condition(
-            rollout,
-            "Progressing",
-            "False",
-            "ProgressDeadlineExceeded",
-            &message,
-            false,
-            now,
-        );
+        conditions.set("Progressing", "False", "ProgressDeadlineExceeded", &message, false);
+    } else if reason.is_empty() && rollout.current.is_some() {
+        let message = format!("Found new replica set \"{name}\"");
+        conditions.set("Progressing", "True", "FoundNewReplicaSet", &message, false);
     }
-    if rollout.current.is_none() {
-        let created = format!(
-            "{}-{}",
-            rollout.deployment.name(),
-            render_template_hash(rollout.deployment.at("/spec/template").unwrap_or(&Value::Null))
-        );
-        let message = format!("Created new replica set \"{created}\"");
-        return render_condition(
-            rollout,
-            "Progressing",
-            "True",
-            "NewReplicaSetCreated",
-            &message,
-            false,
-            now,
-        );
-    }
-    render_condition(rollout, "Progressing", "True", "ReplicaSetUpdated", &message, progressed, now)
 }
 
-/// A condition whose times change only when it does, or when `touched` asks for a new update time.
-fn render_condition(
-    rollout: &Rollout<'_>,
-    kind: &str,
-    status: &str,
-    reason: &str,
-    message: &str,
-    touched: bool,
-    now: Timestamp,
-) -> Value {
-    let old = rollout.deployment.condition(kind);
-    let same_status = old.filter(|old| text(old, "status") == status);
-    let same = same_status
-        .filter(|old| !touched && text(old, "reason") == reason && text(old, "message") == message);
-    let since = |old: Option<&Value>, field: &str| {
-        old.map_or_else(|| api_time(now), |old| text(old, field).to_owned())
+/// What keeps a ReplicaSet from making pods shows on its Deployment too.
+fn plan_failure(rollout: &Rollout<'_>, conditions: &mut Conditions) {
+    let failures = |set: &Object| {
+        set.condition("ReplicaFailure").filter(|failure| text(failure, "status") == "True").cloned()
     };
-    json!({
-        "type": kind, "status": status, "reason": reason, "message": message,
-        "lastTransitionTime": since(same_status, "lastTransitionTime"),
-        "lastUpdateTime": since(same, "lastUpdateTime"),
-    })
+    let found =
+        rollout.current.and_then(failures).or_else(|| rollout.older.iter().find_map(|set| failures(set)));
+    match found {
+        Some(failure) => {
+            conditions.set(
+                "ReplicaFailure",
+                "True",
+                text(&failure, "reason"),
+                text(&failure, "message"),
+                false,
+            );
+        }
+        None => conditions.remove("ReplicaFailure"),
+    }
 }
 
 /// Runs the controller until it is dropped.
@@ -490,7 +528,9 @@ async fn reconcile(context: &Context, deployments: &Cache, sets: &Cache, key: Ke
     let plan = plan_deployment(&deployment, &sets.controlled_by(deployment.uid()), context.clock.now());
     let changed = apply(context, deployments, sets, &deployment, &plan).await?;
     let Some(deployment) = deployments.get(&key) else { return Ok(None) };
-    let seen = plan_deployment(&deployment, &sets.controlled_by(deployment.uid()), context.clock.now());
+    let created = plan.create.as_ref().and_then(|set| set.pointer("/metadata/name")).and_then(Value::as_str);
+    let owned = sets.controlled_by(deployment.uid());
+    let seen = plan_after_creation(&deployment, &owned, created, context.clock.now());
     if let Some(patch) = render_merge(deployment.at("/status"), &seen.status) {
         match context.api.send_patch(&DEPLOYMENTS, &key, Some("status"), &json!({"status": patch})).await {
             Err(error) if is_not_found(&error) => return Ok(None),

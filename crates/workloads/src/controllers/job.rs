@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::job_tally::{TRACKING, Tally, is_tracked};
+use super::job_tally::{Failures, TRACKING, Tally, is_tracked, plan_memory};
 use super::pod_set::{
     Claims, adopters_of, apply_claims, apply_creates, apply_deletes, gather_candidates, is_active,
     plan_claims, render_pod,
@@ -25,6 +25,8 @@ use crate::resource::{JOBS, PODS};
 use crate::selector::Selector;
 
 const SOURCE: &str = "job-controller";
+/// The key, within a namespace, of pods that lost their Job. No Job can have this name.
+const ORPHANS: &str = "";
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LAST_BACK_OFF: SignedDuration = SignedDuration::from_secs(600);
 
@@ -35,6 +37,8 @@ pub struct Plan {
     pub create: usize,
     /// The pods to delete.
     pub delete: Vec<Object>,
+    /// Whether the pods to delete count as failed: those of a Job that failed do, superfluous ones do not.
+    pub deletes_fail: bool,
     /// The pods that are counted and may lose their finalizer.
     pub release: Vec<Object>,
     /// The status it should show; `null` stands for an absent field.
@@ -48,10 +52,10 @@ pub struct Plan {
 /// How a Job ends: condition type, reason, message.
 type Verdict = (&'static str, &'static str, Cow<'static, str>);
 
-/// Decides what `job` needs, given the pods it owns.
+/// Decides what `job` needs, given the pods it owns and the failures of those it owned.
 #[must_use]
-pub fn plan_job(job: &Object, pods: &[Object], now: Timestamp) -> Plan {
-    let tally = Tally::of(job, pods);
+pub fn plan_job(job: &Object, pods: &[Object], past: &Failures, now: Timestamp) -> Plan {
+    let tally = Tally::of(job, pods, past);
     if let Some(finished) = finish_of(job) {
         return plan_finished(job, finished, now);
     }
@@ -59,9 +63,17 @@ pub fn plan_job(job: &Object, pods: &[Object], now: Timestamp) -> Plan {
     let started = job.time("/status/startTime").filter(|_| !suspended).or((!suspended).then_some(now));
     let verdict = decide_end(job, &tally, started, now);
     let release = tally.release.iter().map(|pod| (*pod).clone()).collect();
-    let mut plan =
-        Plan { create: 0, delete: Vec::new(), release, status: Value::Null, next: None, expired: false };
+    let mut plan = Plan {
+        create: 0,
+        delete: Vec::new(),
+        deletes_fail: false,
+        release,
+        status: Value::Null,
+        next: None,
+        expired: false,
+    };
     if verdict.is_some() || suspended || job.is_deleting() {
+        plan.deletes_fail = verdict.is_some();
         if !job.is_deleting() {
             plan.delete = tally.active.iter().map(|pod| (*pod).clone()).collect();
         }
@@ -89,6 +101,7 @@ fn plan_finished(job: &Object, finished: Timestamp, now: Timestamp) -> Plan {
     Plan {
         create: 0,
         delete: Vec::new(),
+        deletes_fail: false,
         release: Vec::new(),
         status: json!({}),
         next: expiry.filter(|at| *at > now),
@@ -237,6 +250,30 @@ fn selector_of(job: &Object) -> Option<Selector> {
         .or_else(|| Selector::from_label_selector(Some(&own)))
 }
 
+/// What the controller remembers between looks.
+#[derive(Default)]
+struct Memory {
+    lost: LostJobs,
+    failures: Mutex<HashMap<String, Failures>>,
+}
+
+impl Memory {
+    /// Notes the failures seen now and tells all that matter.
+    fn recall(&self, job: &Object, pods: &[Object]) -> Failures {
+        let mut all = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.remove(job.uid()).unwrap_or_default();
+        let failures = plan_memory(job, pods, &known);
+        if !failures.is_empty() {
+            all.insert(job.uid().to_owned(), failures.clone());
+        }
+        failures
+    }
+
+    fn forget(&self, uid: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
 /// UIDs of Jobs that are gone while pods may still wait to be counted.
 type LostJobs = Mutex<HashMap<Key, BTreeSet<String>>>;
 
@@ -245,13 +282,16 @@ pub async fn run(context: Context) {
     let queue = Queue::new();
     let jobs = context.hub.cache(&JOBS);
     let pods = context.hub.cache(&PODS);
-    let lost: Arc<LostJobs> = Arc::default();
-    let losses = Arc::clone(&lost);
+    let memory: Arc<Memory> = Arc::default();
+    let (losses, again) = (Arc::clone(&memory), Arc::clone(&queue));
     jobs.subscribe(move |change| {
         if let Some(old) =
             change.old.as_ref().filter(|old| change.new.as_ref().is_none_or(|new| new.uid() != old.uid()))
         {
+            losses.forget(old.uid());
+            again.add(Key::new(old.namespace(), ORPHANS));
             losses
+                .lost
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .entry(old.key())
@@ -263,9 +303,13 @@ pub async fn run(context: Context) {
     queue_controllers(&pods, "Job", &queue);
     let orphans = (Arc::clone(&queue), Arc::clone(&jobs));
     pods.subscribe(move |change| {
-        if let Some(pod) = change.new.as_ref().filter(|pod| pod.controller().is_none() && is_active(pod)) {
-            adopters_of(&orphans.1, pod).into_iter().for_each(|key| orphans.0.add(key));
+        let Some(pod) = change.new.as_ref().filter(|pod| pod.controller().is_none()) else { return };
+        let adopters = if is_active(pod) { adopters_of(&orphans.1, pod) } else { Vec::new() };
+        if adopters.is_empty() && is_tracked(pod) {
+            // Nobody will ever count it.
+            orphans.0.add(Key::new(pod.namespace(), ORPHANS));
         }
+        adopters.into_iter().for_each(|key| orphans.0.add(key));
     });
     jobs.wait_synced().await;
     pods.wait_synced().await;
@@ -274,7 +318,9 @@ pub async fn run(context: Context) {
         if let Some(owner) = pod.controller().filter(|owner| owner.kind == "Job") {
             let key = Key::new(pod.namespace(), owner.name);
             if jobs.get(&key).is_none_or(|job| job.uid() != owner.uid) {
-                lost.lock()
+                memory
+                    .lost
+                    .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .entry(key)
                     .or_default()
@@ -282,16 +328,25 @@ pub async fn run(context: Context) {
             }
         }
     }
-    queue.drive(8, |key| reconcile(&context, &jobs, &pods, &lost, key)).await;
+    queue.drive(8, |key| reconcile(&context, &jobs, &pods, &memory, key)).await;
 }
 
 async fn reconcile(
     context: &Context,
     jobs: &Cache,
     pods: &Cache,
-    lost: &LostJobs,
+    memory: &Memory,
     key: Key,
 ) -> kube::Result<Again> {
+    if key.name == ORPHANS {
+        let orphans: Vec<Object> = pods.controlled_by("");
+        let is_orphan = |pod: &Object| {
+            pod.namespace() == key.namespace && is_tracked(pod) && adopters_of(jobs, pod).is_empty()
+        };
+        let orphans: Vec<Object> = orphans.into_iter().filter(is_orphan).collect();
+        return apply_releases(context, pods, &orphans).await.map(|()| None);
+    }
+    let lost = &memory.lost;
     let uids = lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&key).unwrap_or_default();
     let orphans: Vec<Object> =
         uids.iter().flat_map(|uid| pods.controlled_by(uid)).filter(is_tracked).collect();
@@ -304,20 +359,24 @@ async fn reconcile(
         plan_claims(&job, &selector, &gather_candidates(pods, &job))
     });
     apply_claims(context, pods, &JOBS, &job, &claims).await?;
-    let plan = plan_job(&job, &claims.owned, context.clock.now());
+    let past = memory.recall(&job, &claims.owned);
+    let plan = plan_job(&job, &claims.owned, &past, context.clock.now());
     if plan.expired {
         return apply_expiry(context, &job).await.map(|()| None);
+    }
+    if !plan.deletes_fail {
+        apply_releases(context, pods, &plan.delete).await?;
     }
     apply_deletes(context, pods, &JOBS, &job, &plan.delete, SOURCE).await?;
     if plan.create > 0 {
         apply_creates(context, pods, &JOBS, &job, &render_job_pod(&job), plan.create, SOURCE).await?;
     }
     // What was just done shows in the status at once.
-    let seen = plan_job(&job, &pods.controlled_by(job.uid()), context.clock.now());
+    let seen = plan_job(&job, &pods.controlled_by(job.uid()), &past, context.clock.now());
     let written = apply_status(context, jobs, &job, &seen.status).await?;
     // A pod loses its finalizer only once the status names it.
     let job = written.unwrap_or(job);
-    let seen = plan_job(&job, &pods.controlled_by(job.uid()), context.clock.now());
+    let seen = plan_job(&job, &pods.controlled_by(job.uid()), &past, context.clock.now());
     apply_releases(context, pods, &seen.release).await?;
     let again = if seen.release.is_empty() { context.again_at(seen.next) } else { Some(Duration::ZERO) };
     Ok(again)
@@ -390,6 +449,10 @@ fn end_note(before: &Object, after: &Object) -> Option<Note> {
 mod tests {
     use super::*;
 
+    fn planned(job: &Object, pods: &[Object]) -> Plan {
+        plan_job(job, pods, &Failures::new(), now())
+    }
+
     fn now() -> Timestamp {
         "2026-01-01T00:01:00Z".parse().unwrap()
     }
@@ -444,7 +507,7 @@ mod tests {
             ),
         ];
         for (case, spec, pods, create, delete, expected) in table {
-            let plan = plan_job(&job(spec, json!({})), &pods, now());
+            let plan = planned(&job(spec, json!({})), &pods);
             assert_eq!(
                 (plan.create, plan.delete.len(), conditions(&plan).join(",").as_str()),
                 (create, delete, expected),
@@ -457,9 +520,9 @@ mod tests {
     fn a_job_fails_by_its_back_off_limit_or_its_deadline_and_only_once_its_pods_are_gone() {
         let failed = |name| pod(name, "Failed", LONG_AGO);
         let limit = json!({"completions": 1, "backoffLimit": 1});
-        let retry = plan_job(&job(limit.clone(), json!({})), &[failed("a")], now());
+        let retry = planned(&job(limit.clone(), json!({})), &[failed("a")]);
         assert_eq!((retry.create, conditions(&retry)), (1, vec![]));
-        let over = plan_job(&job(limit, json!({})), &[failed("a"), failed("b")], now());
+        let over = planned(&job(limit, json!({})), &[failed("a"), failed("b")]);
         assert_eq!(
             conditions(&over),
             ["FailureTarget=True BackoffLimitExceeded"],
@@ -469,17 +532,17 @@ mod tests {
 
         let deadline = json!({"completions": 1, "activeDeadlineSeconds": 30});
         let started = json!({"startTime": "2026-01-01T00:00:31Z"});
-        let waiting = plan_job(&job(deadline.clone(), started), &[pod("a", "Running", "")], now());
+        let waiting = planned(&job(deadline.clone(), started), &[pod("a", "Running", "")]);
         assert_eq!((waiting.next, waiting.delete.len()), (Some("2026-01-01T00:01:01Z".parse().unwrap()), 0));
         let late = job(deadline.clone(), json!({"startTime": "2026-01-01T00:00:30Z"}));
-        let expired = plan_job(&late, &[pod("a", "Running", "")], now());
+        let expired = planned(&late, &[pod("a", "Running", "")]);
         assert_eq!(
             (expired.delete.len(), conditions(&expired)),
             (1, vec!["FailureTarget=True DeadlineExceeded".to_owned()])
         );
         let shown = job(deadline, expired.status);
         assert_eq!(
-            conditions(&plan_job(&shown, &[], now())),
+            conditions(&planned(&shown, &[])),
             ["FailureTarget=True DeadlineExceeded", "Failed=True DeadlineExceeded"]
         );
     }
@@ -505,7 +568,7 @@ mod tests {
             ),
         ];
         for (times, create, next) in table {
-            let plan = plan_job(&job(spec.clone(), json!({})), &failed_at(&times), now());
+            let plan = planned(&job(spec.clone(), json!({})), &failed_at(&times));
             assert_eq!(
                 (plan.create, plan.next.map(|at| at.to_string()).as_deref()),
                 (create, next),
@@ -517,9 +580,9 @@ mod tests {
     #[test]
     fn a_finished_job_is_left_alone_until_its_time_to_live_is_over() {
         let status = json!({"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:00:50Z"}]});
-        let plan = plan_job(&job(json!({"ttlSecondsAfterFinished": 20}), status.clone()), &[], now());
+        let plan = planned(&job(json!({"ttlSecondsAfterFinished": 20}), status.clone()), &[]);
         assert_eq!((plan.expired, plan.next), (false, Some("2026-01-01T00:01:10Z".parse().unwrap())));
-        assert!(plan_job(&job(json!({"ttlSecondsAfterFinished": 10}), status.clone()), &[], now()).expired);
-        assert!(!plan_job(&job(json!({}), status), &[], now()).expired);
+        assert!(planned(&job(json!({"ttlSecondsAfterFinished": 10}), status.clone()), &[]).expired);
+        assert!(!planned(&job(json!({}), status), &[]).expired);
     }
 }

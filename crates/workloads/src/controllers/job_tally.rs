@@ -2,9 +2,9 @@
 //! whoever deletes it: pods carry a finalizer until they are counted, and the Job's status names those that
 //! are about to be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::job_policy::{Failure, judge_failure};
@@ -13,6 +13,28 @@ use crate::object::Object;
 
 /// The finalizer of pods that are not counted yet.
 pub const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+
+/// When pods failed, by their UIDs.
+pub type Failures = BTreeMap<String, Timestamp>;
+
+/// The failures to be remembered of `pods`, besides those of `past`: those that a rule ignores too, as they delay the
+/// next pod as much. A later success makes them forgotten.
+#[must_use]
+pub fn plan_memory(job: &Object, pods: &[Object], past: &Failures) -> Failures {
+    let mut failures = past.clone();
+    for pod in pods {
+        let failed = pod.text("/status/phase") == Some("Failed")
+            || (pod.is_deleting() && is_tracked(pod) && pod.text("/status/phase") != Some("Succeeded"));
+        if failed && !job.flag("/spec/suspend") {
+            failures.entry(pod.uid().to_owned()).or_insert(finish_time(pod).unwrap_or(Timestamp::UNIX_EPOCH));
+        }
+    }
+    let successes = pods.iter().filter(|pod| pod.text("/status/phase") == Some("Succeeded"));
+    if let Some(success) = successes.filter_map(finish_time).max() {
+        failures.retain(|_, at| *at > success);
+    }
+    failures
+}
 
 /// A Job's pods, counted.
 #[derive(Default)]
@@ -44,11 +66,13 @@ pub struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Counts the pods of `job`.
+    /// Counts the pods of `job`; `past` are failures of pods that may be gone by now.
     #[must_use]
-    pub fn of(job: &Object, pods: &'a [Object]) -> Self {
+    pub fn of(job: &Object, pods: &'a [Object], past: &Failures) -> Self {
         let mut tally = Self::default();
-        let mut endings: Vec<(Timestamp, bool)> = Vec::new();
+        let is_there = |uid: &str| pods.iter().any(|pod| pod.uid() == uid);
+        let mut endings: Vec<(Timestamp, bool)> =
+            past.iter().filter(|(uid, _)| !is_there(uid)).map(|(_, at)| (*at, false)).collect();
         let named = |list: &str| -> BTreeSet<String> {
             let uids = job.list(&format!("/status/uncountedTerminatedPods/{list}"));
             uids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -60,7 +84,12 @@ impl<'a> Tally<'a> {
             match phase {
                 Some("Succeeded") => endings.extend(finish_time(pod).map(|at| (at, true))),
                 Some("Failed") => endings.extend(finish_time(pod).map(|at| (at, false))),
-                _ if pod.is_deleting() => tally.terminating += 1,
+                _ if pod.is_deleting() => {
+                    tally.terminating += 1;
+                    if is_tracked(pod) && !job.flag("/spec/suspend") {
+                        endings.extend(finish_time(pod).map(|at| (at, false)));
+                    }
+                }
                 _ => {
                     tally.ready += i64::from(is_ready(pod));
                     tally.restarts += restarts(pod);
@@ -146,7 +175,13 @@ fn finish_time(pod: &Object) -> Option<Timestamp> {
     let statuses = pod.list("/status/containerStatuses").iter();
     let times =
         statuses.filter_map(|status| status.pointer("/state/terminated/finishedAt").and_then(Value::as_str));
-    times.filter_map(|time| time.parse().ok()).max().or_else(|| pod.created())
+    times.filter_map(|time| time.parse().ok()).max().or_else(|| deleted_at(pod)).or_else(|| pod.created())
+}
+
+/// When a pod was asked to go.
+fn deleted_at(pod: &Object) -> Option<Timestamp> {
+    let grace = pod.integer("/metadata/deletionGracePeriodSeconds").unwrap_or(0);
+    pod.deletion_time()?.checked_sub(SignedDuration::from_secs(grace)).ok()
 }
 
 fn restarts(pod: &Object) -> i64 {
@@ -181,7 +216,7 @@ mod tests {
         ];
         for (case, status, pods, expected) in table {
             let job: Object = json!({"status": status}).into();
-            let tally = Tally::of(&job, &pods);
+            let tally = Tally::of(&job, &pods, &Failures::new());
             assert_eq!((tally.succeeded, tally.counters().0, tally.release.len()), expected, "{case}");
         }
     }
@@ -189,10 +224,10 @@ mod tests {
     #[test]
     fn a_deleted_pod_has_failed_unless_the_job_is_suspended() {
         let pods = [pod("a", "Running", true, true)];
-        let running = Tally::of(&Object::from(json!({})), &pods);
+        let running = Tally::of(&Object::from(json!({})), &pods, &Failures::new());
         assert_eq!((running.failed, running.terminating, running.release.len()), (1, 1, 0));
         let suspended = Object::from(json!({"spec": {"suspend": true}}));
-        let suspended = Tally::of(&suspended, &pods);
+        let suspended = Tally::of(&suspended, &pods, &Failures::new());
         assert_eq!((suspended.failed, suspended.release.len()), (0, 1));
     }
 }

@@ -1,7 +1,8 @@
-//! Namespaces: one that is being deleted is emptied, kind by kind, and then let go.
+//! Namespaces: one that is being deleted is emptied, pods before everything else, and then let go.
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{Context, queue_own_keys};
@@ -10,7 +11,10 @@ use crate::cache::Cache;
 use crate::controllers::garbage::fetch_kinds;
 use crate::object::{Key, Object};
 use crate::queue::{Again, Queue};
-use crate::resource::NAMESPACES;
+use crate::resource::{NAMESPACES, PODS};
+
+/// How long a namespace that is being deleted is left alone, so that whoever still writes to it learns of it first.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
 
 /// How long a namespace with objects that still terminate waits before it is looked at again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -43,6 +47,10 @@ pub async fn run(context: Context) {
 async fn reconcile(context: &Context, namespaces: &Cache, key: Key) -> kube::Result<Again> {
     let Some(namespace) = namespaces.get(&key).filter(Object::is_deleting) else { return Ok(None) };
     let Some(document) = plan_finalize(&namespace) else { return Ok(None) };
+    let begins = namespace.deletion_time().and_then(|at| at.checked_add(GRACE).ok());
+    if let Some(begins) = begins.filter(|at| *at > context.clock.now()) {
+        return Ok(context.again_at(Some(begins)));
+    }
     if apply_emptying(context, namespace.name()).await? > 0 {
         return Ok(Some(RETRY));
     }
@@ -53,9 +61,17 @@ async fn reconcile(context: &Context, namespaces: &Cache, key: Key) -> kube::Res
     }
 }
 
-/// Deletes everything in a namespace; returns how many objects are still there.
+/// Deletes everything in a namespace; returns how many objects are still there. Nothing else goes before the pods have:
+/// what they still need (network policies, accounts) is there until then.
 async fn apply_emptying(context: &Context, namespace: &str) -> kube::Result<usize> {
-    let mut left = 0;
+    let (pods, _) = context.api.fetch_list_at(&PODS, Some(namespace), Depth::Metadata).await?;
+    if pods.iter().any(|pod| !pod.is_deleting()) {
+        context.api.send_delete_collection(&PODS, namespace).await?;
+    }
+    let mut left = context.api.fetch_list_at(&PODS, Some(namespace), Depth::Metadata).await?.0.len();
+    if left > 0 {
+        return Ok(left);
+    }
     for kind in fetch_kinds(&context.api).await? {
         if !kind.namespaced {
             continue;

@@ -36,15 +36,18 @@ pub fn plan_placement(pod: &Object, nodes: &[Object], usage: &Usage) -> Placemen
     let mut best: Option<(f64, &str)> = None;
     for node in nodes {
         let used = usage.of(node.name());
-        match refusal(pod, node, wanted, used) {
-            Some(reason) => match refusals.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, count)) => *count += 1,
-                None => refusals.push((reason, 1)),
-            },
-            None if best.is_none_or(|(pods, name)| (used.pods, node.name()) < (pods, name)) => {
+        let reasons = refuse(pod, node, wanted, used);
+        if reasons.is_empty() {
+            if best.is_none_or(|(pods, name)| (used.pods, node.name()) < (pods, name)) {
                 best = Some((used.pods, node.name()));
             }
-            None => {}
+            continue;
+        }
+        for reason in reasons {
+            match refusals.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += 1,
+                None => refusals.push((reason, 1)),
+            }
         }
     }
     if let Some((_, name)) = best {
@@ -63,8 +66,29 @@ pub fn plan_placement(pod: &Object, nodes: &[Object], usage: &Usage) -> Placemen
     ))
 }
 
-/// Why `node` cannot take `pod`, if it cannot.
-fn refusal(pod: &Object, node: &Object, wanted: Amounts, used: Amounts) -> Option<String> {
+/// Why `node` cannot take `pod`; nothing if it can. The first objection is enough, but of what it lacks all is named.
+fn refuse(pod: &Object, node: &Object, wanted: Amounts, used: Amounts) -> Vec<String> {
+    if let Some(reason) = refuse_kind(pod, node) {
+        return vec![reason];
+    }
+    let allocatable = |name: &str| node.at("/status/allocatable").and_then(|amounts| amounts.get(name));
+    let lacks = |name: &str, factor: f64, used: f64, wanted: f64| {
+        allocatable(name)
+            .is_some_and(|amount| wanted > 0.0 && used + wanted > quantity(Some(amount)) * factor)
+    };
+    [
+        (lacks("pods", 1.0, used.pods, wanted.pods), "Too many pods"),
+        (lacks("cpu", 1000.0, used.cpu_milli, wanted.cpu_milli), "Insufficient cpu"),
+        (lacks("memory", 1.0, used.memory, wanted.memory), "Insufficient memory"),
+    ]
+    .into_iter()
+    .filter(|(lacking, _)| *lacking)
+    .map(|(_, reason)| reason.to_owned())
+    .collect()
+}
+
+/// What of a node itself is not for `pod`.
+fn refuse_kind(pod: &Object, node: &Object) -> Option<String> {
     let tolerations = pod.list("/spec/tolerations");
     if node.flag("/spec/unschedulable")
         && !tolerates(tolerations, "node.kubernetes.io/unschedulable", "", "NoSchedule")
@@ -83,18 +107,7 @@ fn refusal(pod: &Object, node: &Object, wanted: Amounts, used: Amounts) -> Optio
     if !selects(pod, node) {
         return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
     }
-    let allocatable = |name: &str| node.at("/status/allocatable").and_then(|amounts| amounts.get(name));
-    let lacks = |name: &str, factor: f64, used: f64, wanted: f64| {
-        allocatable(name)
-            .is_some_and(|amount| wanted > 0.0 && used + wanted > quantity(Some(amount)) * factor)
-    };
-    if lacks("cpu", 1000.0, used.cpu_milli, wanted.cpu_milli) {
-        return Some("Insufficient cpu".to_owned());
-    }
-    if lacks("memory", 1.0, used.memory, wanted.memory) {
-        return Some("Insufficient memory".to_owned());
-    }
-    lacks("pods", 1.0, used.pods, wanted.pods).then(|| "Too many pods".to_owned())
+    None
 }
 
 fn selects(pod: &Object, node: &Object) -> bool {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Context, apply_create_if_absent, queue_own_keys};
-use crate::api::is_namespace_terminating;
+use crate::api::{is_namespace_terminating, is_not_found};
 use crate::cache::Cache;
 use crate::object::{Key, Object};
 use crate::queue::{Again, Queue};
@@ -44,6 +44,20 @@ pub fn plan_furnishing(
     wanted
 }
 
+/// The config map as it should be, if somebody changed it.
+#[must_use]
+pub fn plan_repair(map: &Object, root_ca: &str) -> Option<Value> {
+    let data = json!({"ca.crt": root_ca});
+    if map.at("/data") == Some(&data) {
+        return None;
+    }
+    let mut wanted = map.value().clone();
+    wanted["data"] = data;
+    wanted["apiVersion"] = json!("v1");
+    wanted["kind"] = json!("ConfigMap");
+    Some(wanted)
+}
+
 /// Runs the controller until it is dropped. `root_ca` is the PEM text to publish.
 pub async fn run(context: Context, root_ca: String) {
     let queue = Queue::new();
@@ -54,9 +68,10 @@ pub async fn run(context: Context, root_ca: String) {
     for (cache, name) in [(&accounts, "default"), (&config_maps, ROOT_CA)] {
         let queue = std::sync::Arc::clone(&queue);
         cache.subscribe(move |change| {
-            // Only a loss needs repair.
-            if let (None, Some(lost)) = (&change.new, &change.old)
-                && lost.name() == name
+            // A loss needs repair, and so does a certificate that somebody changed.
+            let data = |object: &Object| object.at("/data").cloned();
+            if let Some(lost) = change.old.as_ref().filter(|old| old.name() == name)
+                && change.new.as_ref().map(data) != Some(data(lost))
             {
                 queue.add(Key::new("", lost.namespace()));
             }
@@ -79,6 +94,15 @@ async fn reconcile(
     let Some(namespace) = namespaces.get(&key) else { return Ok(None) };
     let has = |cache: &Cache, name: &str| cache.get(&Key::new(key.name.as_str(), name)).is_some();
     let plan = plan_furnishing(&namespace, has(accounts, "default"), has(config_maps, ROOT_CA), root_ca);
+    let published = config_maps.get(&Key::new(key.name.as_str(), ROOT_CA));
+    if let Some(map) = published.filter(|_| !namespace.is_deleting())
+        && let Some(wanted) = plan_repair(&map, root_ca)
+    {
+        match context.api.send_replace(&CONFIG_MAPS, &map.key(), None, &wanted).await {
+            Err(error) if is_not_found(&error) => {}
+            written => config_maps.wait_for_echo(&written?).await,
+        }
+    }
     for (resource, body) in plan {
         match apply_create_if_absent(&context.api, &resource, &key.name, &body).await {
             Err(error) if is_namespace_terminating(&error) => return Ok(None),
@@ -91,6 +115,14 @@ async fn reconcile(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_certificate_that_somebody_changed_is_put_back() {
+        let map = |data: Value| Object::from(json!({"metadata": {"name": ROOT_CA}, "data": data}));
+        assert_eq!(plan_repair(&map(json!({"ca.crt": "PEM"})), "PEM"), None);
+        let repaired = plan_repair(&map(json!({"mine": "too"})), "PEM").unwrap();
+        assert_eq!(repaired["data"], json!({"ca.crt": "PEM"}));
+    }
 
     #[test]
     fn a_namespace_gets_what_it_lacks_unless_it_is_going_away() {

@@ -154,30 +154,43 @@ pub fn is_lost_by_name(nodes: &Cache, name: &str) -> bool {
     nodes.get(&Key::new("", name)).is_some_and(|node| is_lost(&node))
 }
 
+/// What a kubelet sees of its own Node.
+#[derive(Clone, Copy)]
+struct Sight {
+    lost: bool,
+    ready: bool,
+}
+
 /// Registers a node, trying until it works, and then renews its lease if it has a heartbeat.
 pub async fn run(context: Context, config: NodeConfig) {
-    let (sender, mut lost) = watch::channel(false);
+    let (sender, mut seen) = watch::channel(Sight { lost: false, ready: true });
     let nodes = context.hub.cache(&NODES);
     let name = config.name.clone();
     nodes.subscribe(move |change| {
         if let Some(node) = change.new.as_ref().filter(|node| node.name() == name) {
-            sender.send_replace(is_lost(node));
+            sender.send_replace(Sight { lost: is_lost(node), ready: node.condition_is_true("Ready") });
         }
     });
+    // The sender lives as long as the cache, so every wait below ends with a value.
     loop {
         apply_registration_at_last(&context, &config).await;
         match config.heartbeat {
-            Some(period) => beat_while_heard(&context, &config, period, &mut lost).await,
+            Some(period) => beat_while_heard(&context, &config, period, &mut seen).await,
             None => {
-                // The sender lives as long as the cache, so waiting ends only with a value.
-                let _ = lost.wait_for(|lost| *lost).await;
+                let _ = seen.wait_for(|seen| seen.lost || !seen.ready).await;
+                if !seen.borrow().lost {
+                    // Somebody took it for lost a moment too long.
+                    sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
                 // From now on the silence counts.
                 beat(&context, &config).await;
             }
         }
-        let _ = lost.wait_for(|lost| !*lost).await;
-        if config.heartbeat.is_none() {
-            forget_lease(&context, &config).await;
+        let _ = seen.wait_for(|seen| !seen.lost).await;
+        match config.heartbeat {
+            Some(_) => beat(&context, &config).await,
+            None => forget_lease(&context, &config).await,
         }
     }
 }
@@ -193,13 +206,16 @@ async fn beat_while_heard(
     context: &Context,
     config: &NodeConfig,
     period: Duration,
-    lost: &mut watch::Receiver<bool>,
+    seen: &mut watch::Receiver<Sight>,
 ) {
-    while !*lost.borrow() {
+    while !seen.borrow().lost {
         beat(context, config).await;
+        if !seen.borrow().ready {
+            apply_registration_at_last(context, config).await;
+        }
         tokio::select! {
             () = sleep(period) => {}
-            _ = lost.wait_for(|lost| *lost) => {}
+            _ = seen.wait_for(|seen| seen.lost) => {}
         }
     }
 }
