@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::remarks::remark_on_abort;
 use super::{some_names, status_patch::apply_status_patch};
 use crate::failure::Failure;
 use crate::session::Session;
@@ -18,8 +19,11 @@ pub fn plan_patch() -> Value {
 /// Without a name, or what the API server answers.
 pub async fn abort(session: &mut Session<'_>, names: &[String]) -> Result<(), Failure> {
     for name in some_names(names)? {
-        apply_status_patch(session, name, &plan_patch()).await?;
+        let rollout = apply_status_patch(session, name, &plan_patch()).await?;
         session.output.line(&format!("rollout '{name}' aborted"));
+        if let Some(remark) = rollout.as_ref().and_then(remark_on_abort) {
+            session.output.note(&remark);
+        }
     }
     Ok(())
 }

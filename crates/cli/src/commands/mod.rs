@@ -8,6 +8,7 @@ pub mod list;
 pub mod pause;
 pub mod plan;
 pub mod promote;
+pub mod remarks;
 pub mod restart;
 pub mod retry;
 pub mod set_image;

@@ -4,6 +4,7 @@ use glidepath_api::{AnalysisPhase, Rollout};
 use serde_json::{Map, Value, json};
 
 use super::only_name;
+use super::remarks::remark_on_promote;
 use crate::arguments::Promote;
 use crate::failure::{Failure, is_not_found};
 use crate::objects::{ROLLOUTS, apply_merge_patch, fetch};
@@ -151,6 +152,9 @@ pub async fn promote(session: &mut Session<'_>, arguments: &Promote) -> Result<(
     }
     let how = if extent == Extent::Full { "fully promoted" } else { "promoted" };
     session.output.line(&format!("rollout '{name}' {how}"));
+    if let Some(remark) = remark_on_promote(&rollout) {
+        session.output.note(&remark);
+    }
     Ok(())
 }
 
