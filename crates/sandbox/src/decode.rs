@@ -75,7 +75,9 @@ fn go_words(error: &serde_json::Error, body: &[u8]) -> String {
     let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let found = line.get(error.column().saturating_sub(1)).copied().map(char::from);
     let text = error.to_string();
-    let wanted = if text.starts_with("key must be") {
+    let wanted = if text.starts_with("trailing characters") {
+        "after top-level value"
+    } else if text.starts_with("key must be") {
         "looking for beginning of object key string"
     } else if text.starts_with("expected value") || text.starts_with("expected ident") {
         "looking for beginning of value"

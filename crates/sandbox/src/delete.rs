@@ -116,14 +116,15 @@ impl DeleteOptions {
 /// DELETE of one object.
 pub(crate) fn delete(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
     let options = DeleteOptions::parse(call)?;
-    let mut contents = plane.store.lock();
-    let (stored, gone) = delete_object(plane, &mut contents, target, &options)?;
-    drop(contents);
     let warnings = if target.resource.is("batch", "jobs") && options.propagation.is_none() {
         vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
     } else {
         Vec::new()
     };
+    let mut contents = plane.store.lock();
+    let (stored, gone) = delete_object(plane, &mut contents, target, &options)
+        .map_err(|refusal| if refusal.code() == 404 { refusal } else { refusal.with_warnings(&warnings) })?;
+    drop(contents);
     let with_object = ANSWERED_WITH_OBJECT.contains(&&*target.resource.table);
     if !gone || with_object {
         return Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings));

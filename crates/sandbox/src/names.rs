@@ -74,6 +74,9 @@ pub(crate) fn check_metadata(resource: &Resource, object: &Value) -> Vec<Cause> 
     check_labels(object.pointer("/metadata/labels"), "metadata.labels", &mut causes);
     check_annotations(object, &mut causes);
     check_finalizers(object, &mut causes);
+    if !resource.is_custom() {
+        check_own_finalizers(object, &mut causes);
+    }
     check_owners(object, &mut causes);
     causes
 }
@@ -145,6 +148,32 @@ fn check_finalizers(object: &Value, causes: &mut Vec<Cause>) {
     for finalizer in document::finalizers(object) {
         check_qualified_name(finalizer, "metadata.finalizers", causes);
     }
+}
+
+/// Finalizers of built-in kinds are Kubernetes' own or have a domain.
+fn check_own_finalizers(object: &Value, causes: &mut Vec<Cause>) {
+    for (index, finalizer) in document::finalizers(object).into_iter().enumerate() {
+        if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{index}]"), &json!(finalizer), why));
+        }
+    }
+}
+
+/// What is wrong with the name of a port.
+pub(crate) fn port_name_problems(name: &str) -> Vec<&'static str> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let table = [
+        (name.len() > 15, "must be no more than 15 characters"),
+        (
+            name.is_empty() || !name.chars().all(legal),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (!name.contains(|c: char| c.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
+        (name.contains("--"), "must not contain consecutive hyphens"),
+        (name.starts_with('-') || name.ends_with('-'), "must not begin or end with a hyphen"),
+    ];
+    table.into_iter().filter(|(wrong, _)| *wrong).map(|(_, why)| why).collect()
 }
 
 /// An owner reference as Go prints it: its fields in their declared order.

@@ -187,6 +187,12 @@ impl Refusal {
         self
     }
 
+    /// 409 for a name that the server made up, or would have.
+    pub fn of_generated_name(mut self) -> Self {
+        self.0.message += ", the server was not able to generate a unique name for the object";
+        self.with_retry_after(1)
+    }
+
     /// 404 for a part of an object that its kind does not have.
     pub fn no_such_part() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource").with_empty_details()

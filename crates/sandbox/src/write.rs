@@ -69,9 +69,14 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
             let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
             return Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings));
         }
-        check_readable(target, object)?;
+        check_readable(target, object.clone())?;
+        check_named(target, &object)?;
         return Err(target.not_found());
     };
+    if !target.resource.is_custom() && document::name(&object) != target.name {
+        // That it cannot be read is said before that it has another name.
+        check_readable(target, object.clone())?;
+    }
     check_named(target, &object)?;
     let old = current.object();
     check_update_version(target, &old, &object)?;
@@ -146,13 +151,13 @@ pub(crate) fn create_object(
     }
     warnings.extend(admission::warnings(target, &object, true));
     escalation::check(contents, options.user.as_ref(), target, &object, None)?;
-    if versioned && !options.dry_run {
+    if versioned && !options.dry_run && options.applied.is_none() {
         return Err(Refusal::plain_error("resourceVersion should not be set on objects to be created"));
     }
     let key = Key::new(document::namespace(&object), document::name(&object));
     if contents.get(&target.resource.table, &key).is_some() {
         let refusal = Refusal::already_exists(&target.resource.subject(), key.name());
-        return Err(if generated { refusal.with_retry_after(1) } else { refusal });
+        return Err(if generated { refusal.of_generated_name() } else { refusal });
     }
     match &options.applied {
         Some(writer) => {
@@ -244,7 +249,8 @@ fn stamp_new(plane: &Plane, resource: &Resource, version: usize, object: &mut Va
 fn name_new(plane: &Plane, contents: &Contents, target: &Target, object: &mut Value) -> bool {
     let prefix = document::text(object, "/metadata/generateName").to_owned();
     if !document::name(object).is_empty() || prefix.is_empty() {
-        return false;
+        // A name that is taken is told of as if it had been made up.
+        return !prefix.is_empty();
     }
     // Long prefixes are cut so that the whole name has at most 63 characters.
     let prefix: String = prefix.chars().take(58).collect();
@@ -263,6 +269,9 @@ fn name_new(plane: &Plane, contents: &Contents, target: &Target, object: &mut Va
 /// `apiVersion` and `kind` must be those of the path; missing ones are filled in.
 pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
     let wanted = (target.api_version(), target.resource.kind.clone());
+    if object.is_null() && !target.resource.is_custom() {
+        *object = json!({});
+    }
     let given = (document::text(object, "/apiVersion"), document::text(object, "/kind"));
     if !object.is_object() {
         return Err(Refusal::bad_request("the object provided is unrecognized (must be of type Object)"));
@@ -303,10 +312,15 @@ pub(crate) fn check_type(target: &Target, object: &mut Value) -> Reply<()> {
 fn refuse_foreign_type(target: &Target, api_version: &str, kind: &str) -> Refusal {
     let expected = &target.resource.kind;
     let wanted = target.api_version();
-    if api_version.is_empty() && crate::types::of_kind(&wanted, kind).is_none() {
-        let version = &target.resource.versions[target.version].name;
+    let (as_version, as_kind) = (
+        if api_version.is_empty() { &wanted } else { api_version },
+        if kind.is_empty() { expected } else { kind },
+    );
+    let partial = api_version.is_empty() || kind.is_empty();
+    if partial && crate::types::of_kind(as_version, as_kind).is_none() {
+        let version = as_version.rsplit('/').next().unwrap_or(as_version);
         return Refusal::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {expected}: no kind {kind:?} is registered for version {wanted:?} in scheme \"pkg/runtime/scheme.go:111\""
+            "{as_kind} in version {version:?} cannot be handled as a {expected}: no kind {as_kind:?} is registered for version {as_version:?} in scheme \"pkg/runtime/scheme.go:111\""
         ));
     }
     let version = api_version.rsplit('/').next().unwrap_or(api_version);

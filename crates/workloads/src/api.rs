@@ -349,6 +349,19 @@ pub(crate) fn prune(mut value: Value) -> Object {
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
+    // Of a pod these are a third, and no kubelet here mounts anything.
+    if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut)
+        && spec.contains_key("containers")
+    {
+        spec.remove("volumes");
+        for kind in ["containers", "initContainers"] {
+            for container in spec.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(container) = container.as_object_mut() {
+                    container.remove("volumeMounts");
+                }
+            }
+        }
+    }
     Object::from(value)
 }
 

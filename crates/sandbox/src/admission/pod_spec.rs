@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::document::{as_map, default_to, text};
-use crate::names::{check_labels, is_dns_label};
+use crate::names::{check_labels, is_dns_label, port_name_problems};
 use crate::refusal::Cause;
 
 /// Calls `change` on every container of a pod spec, init and ephemeral ones too.
@@ -202,6 +202,9 @@ fn check_container<'a>(
             }
         }
         let name = text(port, "/name");
+        for why in port_name_problems(name).into_iter().filter(|_| !name.is_empty()) {
+            causes.push(Cause::invalid(format!("{at}.ports[{index}].name"), &json!(name), why));
+        }
         if !name.is_empty() && port_names.contains(&name) {
             causes.push(Cause::duplicate(format!("{at}.ports[{index}].name"), &json!(name)));
         }
@@ -219,11 +222,33 @@ fn check_container<'a>(
             });
         }
     }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        for action in ["httpGet", "tcpSocket"] {
+            if let Some(port) = container.pointer(&format!("/{probe}/{action}/port")) {
+                check_probe_port(port, &format!("{at}.{probe}.{action}.port"), causes);
+            }
+        }
+    }
     check_resources(container, at, causes);
     let policy = text(container, "/imagePullPolicy");
     if !matches!(policy, "" | "Always" | "IfNotPresent" | "Never") {
         let allowed = ["Always", "IfNotPresent", "Never"].map(str::to_owned);
         causes.push(Cause::unsupported(format!("{at}.imagePullPolicy"), &json!(policy), &allowed));
+    }
+}
+
+/// A number or the name of a port.
+fn check_probe_port(port: &Value, at: &str, causes: &mut Vec<Cause>) {
+    match port {
+        Value::String(name) => {
+            for why in port_name_problems(name) {
+                causes.push(Cause::invalid(at, port, why));
+            }
+        }
+        Value::Number(number) if !(1..=65535).contains(&number.as_i64().unwrap_or(0)) => {
+            causes.push(Cause::invalid(at, port, "must be between 1 and 65535, inclusive"));
+        }
+        _ => {}
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::Target;
 use crate::document::{self, as_map, default_to, map_at, text};
-use crate::names::{check_labels, is_dns_label};
+use crate::names::{check_labels, is_dns_label, port_name_problems};
 use crate::plane::Plane;
 use crate::refusal::{Cause, Refusal, Reply};
 use crate::store::Contents;
@@ -258,12 +258,7 @@ fn check_target_port(port: &Value, at: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(field, target, "must be between 1 and 65535, inclusive"));
         }
         Some(target @ Value::String(name)) => {
-            let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            if name.len() > 15 {
-                causes.push(Cause::invalid(&field, target, "must be no more than 15 characters"));
-            }
-            if !name.chars().all(legal) {
-                let why = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
+            for why in port_name_problems(name) {
                 causes.push(Cause::invalid(&field, target, why));
             }
         }

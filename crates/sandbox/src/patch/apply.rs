@@ -77,11 +77,21 @@ fn read_config(call: &Call, target: &Target) -> Reply<Value> {
     if listed.is_some_and(|list| !list.is_empty()) {
         return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
-    let meta = metadata(&mut config);
-    meta.remove("managedFields");
-    if !meta.contains_key("name") {
-        meta.insert("name".into(), json!(target.name));
+    if let Some(kind) = crate::types::of_kind(&target.api_version(), &target.resource.kind) {
+        super::typed::check(kind, &config)?;
     }
+    let given = document::name(&config);
+    if given != target.name {
+        return Err(Refusal::bad_request(if given.is_empty() {
+            format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                target.name
+            )
+        } else {
+            format!("the name of the object ({given}) does not match the name on the URL ({})", target.name)
+        }));
+    }
+    metadata(&mut config).remove("managedFields");
     drop_nulls(&mut config);
     if let Some(kind) = crate::types::of_kind(&target.api_version(), &target.resource.kind) {
         // Quantities and times compare in their canonical form; wrong types are refused later, by name.

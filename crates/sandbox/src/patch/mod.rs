@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 mod strategic;
+mod typed;
 
 use serde_json::Value;
 
@@ -43,6 +44,9 @@ pub(crate) fn patch(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer
     // Operations are only looked at once there is something to patch.
     let patch = match (patch, &current) {
         (Err(refusal), None) if refusal.message().contains("unknown variant") => Err(target.not_found()),
+        (Err(refusal), Some(_)) if refusal.message().contains("unknown variant") => {
+            Err(Refusal::patch_does_not_apply())
+        }
         (patch, _) => patch,
     }?;
     let current = current.ok_or_else(|| target.not_found())?;

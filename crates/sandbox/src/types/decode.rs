@@ -137,12 +137,16 @@ impl Reader {
             (Shape::IntOrString, Value::String(text)) => Value::String(text),
             (Shape::Quantity, Value::String(text)) => read_quantity(&text)?,
             (Shape::Quantity, Value::Number(number)) => read_quantity(&number.to_string())?,
+            (Shape::Quantity, _) => read_quantity("?")?,
             (Shape::List(item), Value::Array(items)) => {
                 let mut out = Vec::with_capacity(items.len());
                 for (index, value) in items.into_iter().enumerate() {
                     let path = format!("{at}[{index}]");
-                    let value =
-                        if value.is_null() && matches!(**item, Shape::Type(_)) { json!({}) } else { value };
+                    let value = match (&**item, value) {
+                        (Shape::Type(_), Value::Null) => json!({}),
+                        (Shape::String, Value::Null) => json!(""),
+                        (_, value) => value,
+                    };
                     out.push(self.value(item, value, &path, owner)?.unwrap_or(Value::Null));
                 }
                 Value::Array(out)
