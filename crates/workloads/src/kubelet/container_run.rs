@@ -312,15 +312,7 @@ impl ContainerRun {
     /// The command does not exist: shows as `RunContainerError` for a moment, or ends the container for good.
     fn fail_start(&mut self, policy: &str, now: Timestamp) {
         let program = self.script.start_error.clone().unwrap_or_default();
-        let why = if program.contains('/') {
-            format!("stat {program}: no such file or directory")
-        } else {
-            "executable file not found in $PATH".to_owned()
-        };
-        let message = format!(
-            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
-             unable to start container process: exec: \"{program}\": {why}: unknown"
-        );
+        let message = start_error(&program, false);
         (self.seen.ready, self.seen.started) = (false, false);
         let ending = Ending {
             exit_code: 128,
@@ -429,6 +421,21 @@ fn pull_error(image: &str) -> String {
     let full = full_image_name(image);
     format!(
         "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": failed to resolve reference \"{full}\": {full}: not found"
+    )
+}
+
+/// What a kubelet says of a program that cannot be started, because it is not there or must not be run.
+pub(super) fn start_error(program: &str, is_denied: bool) -> String {
+    let why = if is_denied {
+        "permission denied".to_owned()
+    } else if program.contains('/') {
+        format!("stat {program}: no such file or directory")
+    } else {
+        "executable file not found in $PATH".to_owned()
+    };
+    format!(
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
+         unable to start container process: exec: \"{program}\": {why}: unknown"
     )
 }
 

@@ -6,14 +6,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::container_run::{ContainerRun, Stage, add_std};
-use super::script::{eviction_delay, parse_script, start_delay};
+use super::script::{KILLED, eviction_delay, parse_script, start_delay};
 use super::status::{PodFacts, Role, State, parse_container};
 use crate::object::{Object, text};
 
 /// The reason of a pod that its node had no room for.
 const EVICTED: &str = "Evicted";
-/// How long such a pod has to stop.
-const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 fn grace_of_spec(pod: &Object) -> Duration {
     let seconds = pod.at("/spec/terminationGracePeriodSeconds").and_then(serde_json::Value::as_u64);
@@ -106,9 +104,11 @@ impl PodRun {
             });
         let (at, reason, message) = [eviction, deadline].into_iter().flatten().min()?;
         if at <= now && !self.is_over() {
-            let grace = if reason == EVICTED { EVICTION_GRACE } else { grace_of_spec(pod) };
+            let grace = grace_of_spec(pod);
             for container in &mut self.containers {
-                container.kill(container.script.stop_code(grace), now);
+                // An eviction does not wait for anybody.
+                let code = if reason == EVICTED { KILLED } else { container.script.stop_code(grace) };
+                container.kill(code, now);
             }
             self.failed = Some((reason, message));
         }
@@ -209,14 +209,10 @@ impl PodRun {
         }
     }
 
-    /// What there is to see. As with a real kubelet the pod's address shows with the first container that has been
-    /// made, or could not be.
+    /// What there is to see.
     #[must_use]
     pub fn facts(&self, pod_ip: Option<String>, host_ip: &str) -> PodFacts {
-        let has_sandbox = pod_ip.is_some();
-        let pod_ip = pod_ip.filter(|_| self.containers.iter().any(|run| !run.is_new()));
         PodFacts {
-            has_sandbox,
             containers: self.containers.iter().map(|run| run.seen.clone()).collect(),
             start_time: self.start_time,
             pod_ip,

@@ -95,6 +95,14 @@ impl Observed {
         matches!(&self.state, State::Terminated(ending) if ending.exit_code == 0)
     }
 
+    /// Whether it is still being made, for the first time.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        let is_making =
+            matches!(self.state, State::Waiting { reason: "ContainerCreating" | "PodInitializing", .. });
+        is_making && self.last.is_none()
+    }
+
     fn initialized(&self) -> bool {
         match self.role {
             Role::Init => self.succeeded(),
@@ -111,9 +119,7 @@ pub struct PodFacts {
     pub containers: Vec<Observed>,
     /// When the kubelet took it up.
     pub start_time: Timestamp,
-    /// Whether there is something for containers to start in.
-    pub has_sandbox: bool,
-    /// Its address, once there is a container to reach.
+    /// Its address, once there is something for containers to start in.
     pub pod_ip: Option<String>,
     /// The node's address.
     pub host_ip: String,
@@ -144,7 +150,9 @@ pub fn plan_pod_status(pod: &Object, facts: &PodFacts, now: Timestamp) -> Value 
         "reason": facts.failed.as_ref().map(|(reason, _)| *reason),
         "message": facts.failed.as_ref().map(|(_, message)| message.as_str()),
     });
-    if let Some(ip) = &facts.pod_ip {
+    // As with a real kubelet the address shows with the first container that has been made, or could not be.
+    let is_begun = facts.containers.iter().any(|container| !container.is_new());
+    if let Some(ip) = facts.pod_ip.as_ref().filter(|_| is_begun) {
         status["podIP"] = json!(ip);
         status["podIPs"] = json!([{"ip": ip}]);
     }
@@ -186,13 +194,22 @@ pub fn plan_phase(pod: &Object, facts: &PodFacts) -> &'static str {
             State::Waiting { .. } => waiting += 1,
         }
     }
+    if pod.is_deleting() && running == 0 && stopped > 0 {
+        // Nothing is restarted any more, whatever the policy says.
+        return if stopped == succeeded && waiting == 0 { "Succeeded" } else { "Failed" };
+    }
+    // Sidecars that still run keep a pod from being over.
+    let accompanied = facts
+        .containers
+        .iter()
+        .any(|container| container.role == Role::Sidecar && matches!(container.state, State::Running { .. }));
     if waiting > 0 {
         "Pending"
     } else if running > 0 {
         "Running"
     } else if stopped == 0 {
         "Pending"
-    } else if policy == "Always" {
+    } else if policy == "Always" || accompanied {
         "Running"
     } else if stopped == succeeded {
         "Succeeded"
@@ -215,7 +232,7 @@ fn plan_conditions(pod: &Object, facts: &PodFacts, phase: &str, now: Timestamp) 
     let verdicts = [
         Verdict {
             kind: "PodReadyToStartContainers",
-            status: facts.has_sandbox && !matches!(phase, "Succeeded" | "Failed"),
+            status: facts.pod_ip.is_some() && !matches!(phase, "Succeeded" | "Failed"),
             reason: None,
             message: None,
         },
@@ -472,7 +489,6 @@ mod tests {
         PodFacts {
             containers,
             start_time: at("2026-01-01T00:00:00Z"),
-            has_sandbox: true,
             pod_ip: Some("10.244.0.2".to_owned()),
             host_ip: "10.0.0.1".to_owned(),
             failed: None,
@@ -502,6 +518,12 @@ mod tests {
             ("exit 0", "Never", vec![main(ended(0))], "Succeeded"),
             ("exit 1", "Never", vec![main(ended(1))], "Failed"),
             ("exit 1 retried", "OnFailure", vec![crashed()], "Running"),
+            (
+                "a sidecar still runs",
+                "Never",
+                vec![container("s", Role::Sidecar, running()), main(ended(0))],
+                "Running",
+            ),
             ("one still runs", "Never", vec![main(ended(1)), main(running())], "Running"),
             ("init runs", "Always", vec![init(running()), main(waiting())], "Pending"),
             ("init failed", "Never", vec![init(ended(1)), main(waiting())], "Failed"),

@@ -174,6 +174,13 @@ fn ends() -> Vec<Case> {
         pod("retried job that succeeds", 20, "OnFailure", run("sleep 3")),
         pod("job that succeeds", 20, "Never", run("sleep 3")),
         pod("job that fails", 20, "Never", run("sleep 3; exit 3")),
+        pod(
+            "killed for its memory",
+            20,
+            "Never",
+            json!({"command": shell("sleep 3; x=a; while true; do x=$x$x; done"), "resources": {"limits": {"memory": "20Mi"}}}),
+        )
+        .told("oom-after", "3s"),
         pod("deadline", 30, "Never", serve()).field("activeDeadlineSeconds", json!(15)),
         pod("deadline under always", 30, "Always", serve()).field("activeDeadlineSeconds", json!(15)),
     ]

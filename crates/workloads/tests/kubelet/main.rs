@@ -23,6 +23,7 @@ use glidepath_sandbox::Sandbox;
 use glidepath_workloads::api::{Api, DeleteOptions};
 use glidepath_workloads::cache::Hub;
 use glidepath_workloads::kubelet::node::NodeConfig;
+use glidepath_workloads::kubelet::process::{ImageMap, LocalImage, ProcessConfig};
 use glidepath_workloads::object::{Key, Object};
 use glidepath_workloads::resource::{NAMESPACES, PODS, SERVICE_ACCOUNTS};
 use glidepath_workloads::{Controller, Workloads};
@@ -160,6 +161,54 @@ async fn the_model_kubelet_writes_what_a_real_one_wrote() {
             continue;
         };
         if let Some(difference) = difference(real, &sights, PASSING_SECONDS) {
+            wrong.push(format!("{name}: {difference}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    workloads.shutdown().await;
+}
+
+/// The cases that local processes can live through too, soon enough.
+const OF_PROCESSES: [&str; 18] = [
+    "plain server",
+    "malformed image",
+    "image never pulled",
+    "command not found by name",
+    "command of a job not found",
+    "config missing",
+    "readiness every second",
+    "readiness gate",
+    "job that succeeds",
+    "job that fails",
+    "retried job that succeeds",
+    "two servers",
+    "two jobs",
+    "init container that fails",
+    "job with a sidecar",
+    "post-start hook",
+    "pre-stop hook",
+    "deleted server",
+];
+
+#[tokio::test]
+async fn the_process_kubelet_writes_what_a_real_one_wrote() {
+    let sandbox = Sandbox::builder().clock(Clock::system()).allow_loopback_endpoints(true).build().unwrap();
+    let images = ImageMap::new().with("app:1", LocalImage::default());
+    let workloads = Workloads::builder(sandbox.client("workloads", "default"))
+        .clock(sandbox.clock())
+        .controllers(Controller::ALL)
+        .process_node(ProcessConfig::new(NodeConfig::new("local"), images))
+        .spawn();
+    let place = Arc::new(Place { api: Api::new(sandbox.client("test", "default")), namespace: "default" });
+    sleep(Duration::from_millis(500)).await;
+    let golden = parse_lives(&std::fs::read_to_string(lives_file()).unwrap_or_default());
+    let mut wrong = Vec::new();
+    let chosen = cases().into_iter().filter(|case| OF_PROCESSES.contains(&case.name));
+    let shortened = |case: Case| Case { seconds: case.seconds.min(15), ..case };
+    for (name, sights) in live_all(&place, chosen.map(shortened).collect()).await {
+        // Real time passes as the machine lets it: only what was written, and in which order, is compared.
+        let real = Life { differs: Some(String::new()), sights: golden[&name].sights.clone() };
+        if let Some(difference) = difference(&real, &sights, PASSING_SECONDS) {
             wrong.push(format!("{name}: {difference}"));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::pod::PodScope;
 use super::probe::{Surroundings, send_action, wait_for_startup, watch_probe};
 use crate::api::is_not_found;
 use crate::kubelet::backoff::{BackOff, render_wait};
-use crate::kubelet::container_run::malformed_image;
+use crate::kubelet::container_run::{malformed_image, start_error};
 use crate::kubelet::script::{Pull, parse_image};
 use crate::kubelet::status::{Ending, Role, State};
 use crate::object::{Key, text};
@@ -266,10 +267,7 @@ impl Supervisor {
             Ok(group) => group,
             Err(error) => {
                 let program = launch.command.first().map_or("", String::as_str);
-                let message = format!(
-                    "failed to start container \"{}\": exec: \"{program}\": {error}",
-                    text(&self.container, "name")
-                );
+                let message = start_error(program, error.kind() == ErrorKind::PermissionDenied);
                 let finished = self.pod.context.clock.now();
                 return Outcome::NotStarted(Ending {
                     exit_code: 128,

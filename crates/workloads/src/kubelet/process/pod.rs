@@ -240,7 +240,6 @@ impl PodScope {
         let facts = PodFacts {
             containers: self.board.lock().clone(),
             start_time: self.start_time,
-            has_sandbox: true,
             pod_ip: Some(self.address.to_string()),
             host_ip: self.config.node.address.to_string(),
             failed: self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
