@@ -8,16 +8,30 @@ use crate::types;
 
 const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
+/// What Go reads version and kind into, as it prints it.
+const TYPE_STRUCT: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
 /// The object in the body, by its media type. `kind` is what it has to be.
 pub(crate) fn object(call: &Call, kind: &str) -> Reply<Value> {
     match call.content_type() {
-        "application/json" | "" | "*/*" => serde_json::from_slice(&call.body).map_err(|error| {
-            let shown = shortened(&call.body);
-            Refusal::bad_request(format!(
-                "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {} ({shown})",
-                go_words(&error, &call.body)
-            ))
-        }),
+        "application/json" | "" | "*/*" => {
+            let refuse = |words: &str| {
+                let shown = shortened(&call.body);
+                Refusal::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {words} ({shown})"
+                ))
+            };
+            let object = serde_json::from_slice(&call.body).map_err(|error| refuse(&go_words(&error, &call.body)))?;
+            let found = match &object {
+                Value::Object(_) | Value::Null => return Ok(object),
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Number(_) => "number",
+                Value::Bool(_) => "bool",
+            };
+            Err(refuse(&format!("json: cannot unmarshal {found} into Go value of type {TYPE_STRUCT}")))
+        }
         "application/yaml" => yaml(&call.body),
         "application/vnd.kubernetes.protobuf" => types::protobuf::decode(&call.body).map_err(|_| {
             Refusal::bad_request(format!(

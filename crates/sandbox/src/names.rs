@@ -45,12 +45,15 @@ enum NameRule {
     Label,
     /// RBAC: anything that fits into a path.
     Path,
+    /// Names that the real server does not look at.
+    Any,
 }
 
 fn name_rule(resource: &Resource) -> NameRule {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces" | "services") => NameRule::Label,
         ("rbac.authorization.k8s.io", _) => NameRule::Path,
+        ("policy", "poddisruptionbudgets") => NameRule::Any,
         _ => NameRule::Subdomain,
     }
 }

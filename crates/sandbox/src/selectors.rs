@@ -102,7 +102,12 @@ fn parse_labels(text: &str) -> Reply<Vec<LabelTerm>> {
             )),
             None => Refusal::bad_request(format!(
                 "unable to parse requirement: found '{}', expected: identifier",
-                text.trim_start_matches(|c: char| c.is_ascii_alphanumeric()).chars().next().unwrap_or(' ')
+                text.trim_start_matches(|c: char| c.is_ascii_alphanumeric())
+                    .trim_start_matches('!')
+                    .chars()
+                    .next()
+                    .map(String::from)
+                    .unwrap_or_default()
             )),
         }
     };
@@ -186,6 +191,10 @@ fn parse_fields(text: &str, selectable: &[&str], api_version: &str) -> Reply<Vec
                 "invalid selector: '{text}'; can't understand '{piece}'"
             )));
         };
+        if value.replace("\\=", "").contains('=') {
+            let why = "invalid field selector: unescaped character in value: 61";
+            return Err(Refusal::bad_request(why));
+        }
         let field = match path {
             "metadata.name" => Field::Name,
             "metadata.namespace" => Field::Namespace,

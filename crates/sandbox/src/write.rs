@@ -64,8 +64,9 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
     let mut contents = plane.store.lock();
     let current = contents.get(&target.resource.table, &target.key());
     let Some(current) = current else {
-        // Only a few kinds are created by PUT, as in the real server.
-        if target.subresource.is_empty() && target.resource.is("coordination.k8s.io", "leases") {
+        if target.subresource.is_empty() && is_created_by_put(&target.resource) {
+            check_readable(target, object.clone())?;
+            check_named(target, &object)?;
             let stored = create_object(plane, &mut contents, target, object, &options, &mut warnings)?;
             return Ok(Answer::json(201, lens(plane, call, target).one(&stored)).with_warnings(warnings));
         }
@@ -97,6 +98,15 @@ pub(crate) fn update(plane: &Plane, call: &Call, target: &Target) -> Reply<Answe
     Ok(Answer::json(200, lens(plane, call, target).one(&stored)).with_warnings(warnings))
 }
 
+/// Only a few kinds are created by PUT, as in the real server.
+fn is_created_by_put(resource: &Resource) -> bool {
+    match resource.group.as_str() {
+        "" => ["events", "services", "endpoints", "limitranges"].contains(&resource.plural.as_str()),
+        "events.k8s.io" | "coordination.k8s.io" | "rbac.authorization.k8s.io" | "node.k8s.io" => true,
+        _ => false,
+    }
+}
+
 /// What cannot be read as its kind is refused before anything is looked up.
 fn check_readable(target: &Target, mut object: Value) -> Reply<()> {
     check_type(target, &mut object)?;
@@ -125,10 +135,16 @@ pub(crate) fn create_object(
 ) -> Reply<Arc<Stored>> {
     check_type(target, &mut object)?;
     check_metadata_readable(target, &object)?;
+    let given_namespace = document::namespace(&object).to_owned();
     check_namespace_matches(target, &mut object)?;
     let sent = options.applied.as_ref().map(|_| object.clone());
-    admission::check_fields(target, &mut object, options, warnings)
-        .map_err(|undecodable| undecodable.into_refusal(target, None))?;
+    admission::check_fields(target, &mut object, options, warnings).map_err(|undecodable| {
+        if options.applied.is_some() && !target.resource.is_custom() {
+            undecodable.into_conversion(target, &given_namespace)
+        } else {
+            undecodable.into_refusal(target, None)
+        }
+    })?;
     if target.resource.terminating {
         return Err(Refusal::new(
             405,
@@ -140,7 +156,7 @@ pub(crate) fn create_object(
         check_namespace_open(contents, target)?;
     }
     let mut object = convert::to_stored(&target.resource, target.version, object);
-    let versioned = !document::text(&object, "/metadata/resourceVersion").is_empty();
+    let version = document::text(&object, "/metadata/resourceVersion").to_owned();
     stamp_new(plane, &target.resource, target.version, &mut object);
     let generated = name_new(plane, contents, target, &mut object);
     admission::prepare_create(plane, contents, target, &mut object)?;
@@ -149,10 +165,14 @@ pub(crate) fn create_object(
         let name = document::name(&object).to_owned();
         return Err(Refusal::invalid(&target.resource.subject(), &name, &causes));
     }
-    warnings.extend(admission::warnings(target, &object, true));
+    warnings.extend(admission::warnings(target, &object, None));
     escalation::check(contents, options.user.as_ref(), target, &object, None)?;
-    if versioned && !options.dry_run && options.applied.is_none() {
-        return Err(Refusal::plain_error("resourceVersion should not be set on objects to be created"));
+    if !version.is_empty() && options.applied.is_none() {
+        if !options.dry_run {
+            return Err(Refusal::plain_error("resourceVersion should not be set on objects to be created"));
+        }
+        // What is not stored keeps the version it came with.
+        metadata(&mut object).insert("resourceVersion".into(), json!(version));
     }
     let key = Key::new(document::namespace(&object), document::name(&object));
     if contents.get(&target.resource.table, &key).is_some() {
@@ -316,19 +336,13 @@ fn refuse_foreign_type(target: &Target, api_version: &str, kind: &str) -> Refusa
         if api_version.is_empty() { &wanted } else { api_version },
         if kind.is_empty() { expected } else { kind },
     );
-    let partial = api_version.is_empty() || kind.is_empty();
-    if partial && crate::types::of_kind(as_version, as_kind).is_none() {
+    if crate::types::of_kind(as_version, as_kind).is_none() {
         let version = as_version.rsplit('/').next().unwrap_or(as_version);
         return Refusal::bad_request(format!(
             "{as_kind} in version {version:?} cannot be handled as a {expected}: no kind {as_kind:?} is registered for version {as_version:?} in scheme \"pkg/runtime/scheme.go:111\""
         ));
     }
     let version = api_version.rsplit('/').next().unwrap_or(api_version);
-    if crate::types::of_kind(api_version, kind).is_none() {
-        return Refusal::bad_request(format!(
-            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-        ));
-    }
     let own = if target.resource.group.is_empty() {
         "core"
     } else {
@@ -386,7 +400,12 @@ fn check_namespace_open(contents: &Contents, target: &Target) -> Reply<()> {
 pub(crate) fn check_named(target: &Target, object: &Value) -> Reply<()> {
     let given = document::name(object);
     if given != target.name {
-        return Err(Refusal::bad_request(if given.is_empty() {
+        return Err(Refusal::bad_request(if given.is_empty() && !target.resource.is_custom() {
+            format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                target.name
+            )
+        } else if given.is_empty() {
             format!(
                 "the name of the object ( based on URL) was undeterminable: name must be provided ({})",
                 target.name
@@ -441,6 +460,7 @@ pub(crate) fn replace_object(
         .map_err(|undecodable| undecodable.into_refusal(target, patch.map(|shown| shown()).as_deref()))?;
     let mut object = convert::to_stored(&target.resource, target.version, object);
     check_preconditions(target, old, &object)?;
+    warnings.extend(admission::warnings(target, &object, Some(old)));
     carry_over(target, old, &mut object, part)?;
     admission::prepare_update(plane, contents, target, old, &mut object)?;
     if part != Part::Status {

@@ -150,3 +150,9 @@ async fn lists_and_watches_answer_as_on_a_real_server() {
 async fn rules_of_definitions_are_read_and_held_as_on_a_real_server() {
     hold("rules").await;
 }
+
+/// What random requests were answered differently, once.
+#[tokio::test]
+async fn odd_requests_are_answered_as_by_a_real_server() {
+    hold("odd").await;
+}

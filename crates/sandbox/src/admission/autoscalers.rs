@@ -128,6 +128,19 @@ fn check_source(source: &str, value: &Value, at: &str, causes: &mut Vec<Cause>) 
         let why = "must be greater than 0";
         causes.push(Cause::invalid(format!("{at}.target.averageUtilization"), &json!(share), why));
     }
+    let positive = |key: &str| {
+        let amount = target.get(key).and_then(Value::as_str).and_then(super::pod_spec::parse_amount);
+        amount.is_some_and(|amount| amount > 0.0)
+    };
+    let set = |key: &str| target.get(key).is_some_and(|amount| !amount.is_null());
+    if source == "pods" && !positive("averageValue") {
+        let why = "must specify a positive target averageValue";
+        causes.push(Cause::required(format!("{at}.target.averageValue"), why));
+    }
+    if matches!(source, "object" | "external") && !set("value") && !set("averageValue") {
+        let why = "must set either a target value for metric or a per-pod target";
+        causes.push(Cause::required(format!("{at}.target.averageValue"), why));
+    }
     if of_resource {
         let raw = target.get("averageValue").is_some_and(|amount| !amount.is_null());
         match (share, raw) {

@@ -13,6 +13,17 @@ use crate::types;
 pub(crate) struct Undecodable(String);
 
 impl Undecodable {
+    /// 500 for an applied configuration that fits its type but holds what cannot be read.
+    pub fn into_conversion(self, target: &Target, namespace: &str) -> Refusal {
+        let api_version = target.api_version();
+        let slash = if api_version.contains('/') { "" } else { "/" };
+        let kind = format!("{slash}{api_version}, Kind={}", target.resource.kind);
+        Refusal::plain_error(format!(
+            "failed to convert new object ({namespace}/{}; {kind}) to proper version: unable to convert unstructured object to {kind}: {}",
+            target.name, self.0
+        ))
+    }
+
     /// 400 for an object that was sent, 422 for one that a patch made. `patch` is how it is shown.
     pub fn into_refusal(self, target: &Target, patch: Option<&str>) -> Refusal {
         let Some(shown) = patch else {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::document::text;
+use crate::names::{LABEL, is_dns_label};
 use crate::refusal::Cause;
 
-const SERVICE_NAME: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const WILDCARD: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
 /// What is wrong with an ingress.
@@ -69,14 +69,16 @@ fn check_backend(backend: &Value, at: &str, causes: &mut Vec<Cause>) {
         (Some(_), Some(_)) => {
             causes.push(Cause::invalid(at, &json!(""), "cannot set both resource and service backends"));
         }
-        (None, None) => causes.push(Cause::required(at, "resource or service backend is required")),
+        (None, None) => {
+            causes.push(Cause::invalid(at, &json!(""), "resource or service backend is required"));
+        }
         (None, Some(_)) => {}
         (Some(service), None) => {
             let name = text(service, "/name");
             if name.is_empty() {
                 causes.push(Cause::required(format!("{at}.service.name"), ""));
-            } else if !is_service_name(name) {
-                causes.push(Cause::invalid(format!("{at}.service.name"), &json!(name), SERVICE_NAME));
+            } else if !is_dns_label(name) {
+                causes.push(Cause::invalid(format!("{at}.service.name"), &json!(name), LABEL));
             }
             let named = !text(service, "/port/name").is_empty();
             let numbered = service.pointer("/port/number").and_then(Value::as_i64).unwrap_or(0) != 0;
@@ -89,8 +91,4 @@ fn check_backend(backend: &Value, at: &str, causes: &mut Vec<Cause>) {
             }
         }
     }
-}
-
-fn is_service_name(name: &str) -> bool {
-    crate::names::is_dns_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase())
 }

@@ -3,17 +3,33 @@
 use serde_json::Value;
 
 use crate::call::Target;
-use crate::document::text;
+use crate::document::{self, text};
 
-/// Warnings about a new or replaced object.
-pub(crate) fn warnings(target: &Target, object: &Value, is_new: bool) -> Vec<String> {
+/// Warnings about a new object, or about what is new in a replaced one.
+pub(crate) fn warnings(target: &Target, object: &Value, old: Option<&Value>) -> Vec<String> {
     let mut found = Vec::new();
     let resource = &target.resource;
+    if resource.is_custom() {
+        let before = old.map(document::finalizers).unwrap_or_default();
+        for finalizer in document::finalizers(object) {
+            if !finalizer.contains('/')
+                && !before.contains(&finalizer)
+                && !matches!(finalizer, "orphan" | "foregroundDeletion")
+            {
+                found.push(format!(
+                    "metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers"
+                ));
+            }
+        }
+    }
+    if old.is_some() {
+        return found;
+    }
     let of_workload = [("/spec/template/spec", "spec.template.spec")];
     let of_cron_job = [("/spec/jobTemplate/spec/template/spec", "spec.jobTemplate.spec.template.spec")];
     let specs: &[(&str, &str)] = match (resource.group.as_str(), resource.plural.as_str()) {
         ("networking.k8s.io", "ingresses") => {
-            if is_new && object.pointer("/metadata/annotations/kubernetes.io~1ingress.class").is_some() {
+            if object.pointer("/metadata/annotations/kubernetes.io~1ingress.class").is_some() {
                 found.push("annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead".into());
             }
             &[]

@@ -47,13 +47,17 @@ fn check_value(shape: &Shape, field: Option<&Field>, value: &Value, at: &str, wr
         format!("{at}: expected {expected}, got &value.valueUnstructured{{Value:{}}}", go_syntax(value))
     };
     match (shape, value) {
-        (_, Value::Null) | (Shape::Any | Shape::Quantity | Shape::IntOrString, _) => {}
+        (_, Value::Null) | (Shape::Any, _) => {}
+        (Shape::Quantity | Shape::IntOrString, Value::Object(_) | Value::Array(_)) => {
+            wrong.push(format!("{at}: expected any scalar, got &{{{}}}", go_text(value)));
+        }
+        (Shape::Quantity | Shape::IntOrString, _) => {}
         (Shape::String | Shape::Bytes | Shape::Time | Shape::MicroTime, Value::String(_))
         | (Shape::Int32 | Shape::Int64 | Shape::Double, Value::Number(_))
         | (Shape::Bool, Value::Bool(_)) => {}
         (Shape::String | Shape::Bytes | Shape::Time | Shape::MicroTime, _) => wrong.push(scalar("string")),
         (Shape::Int32 | Shape::Int64 | Shape::Double, _) => wrong.push(scalar("numeric (int or float)")),
-        (Shape::Bool, _) => wrong.push(scalar("boolean")),
+        (Shape::Bool, _) => wrong.push(format!("{at}: expected boolean, got &{{{}}}", go_text(value))),
         (Shape::Type(name), value) => {
             if let Some(kind) = types::named(name) {
                 check_object(kind, value, at, wrong);

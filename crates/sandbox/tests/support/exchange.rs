@@ -109,7 +109,14 @@ fn mask_numbers(text: &str) -> String {
         (r"(resource version: )\d+( \(\d+\))?", "${1}N"),
         (r"in record \(\d+\)", "in record (N)"),
         (r"_[bcdfghjklmnpqrstvwxz2456789]{5}\b", "_xxxxx"),
+        (r"\bgen-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "gen-xxxxx"),
     ];
+    // Several mistakes in an applied configuration come in the order of a Go map.
+    if let Some((head, list)) = text.split_once("errors:\n") {
+        let mut list: Vec<&str> = list.lines().collect();
+        list.sort_unstable();
+        return format!("{head}errors:\n{}", list.join("\n"));
+    }
     let mut text = text.split_once(" is invalid: [").map_or(text, |(head, _)| head).to_owned();
     for (pattern, with) in table {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, with).into_owned();
