@@ -253,7 +253,7 @@ fn compare(step: &Step, got: &Answer, only_status: bool) -> String {
 #[test]
 fn kubectl_says_what_it_says_on_a_real_control_plane() {
     let Some((kubectl, minor)) = find_kubectl() else {
-        println!("skipped: there is no kubectl on the PATH and GLIDEPATH_KUBECTL names none");
+        println!("SKIPPED: there is no kubectl on the PATH and GLIDEPATH_KUBECTL names none");
         return;
     };
     let only_status = minor.trim_end_matches('+') != RECORDED_WITH;
