@@ -186,6 +186,7 @@ pub(crate) fn delete_object(
     mark_deleted(plane, &mut object, was_deleting, grace);
     if resource.is("", "namespaces") {
         object["status"]["phase"] = json!("Terminating");
+        metadata(&mut object).remove("deletionGracePeriodSeconds");
     }
     if is_definition {
         // Definitions are marked by a way of their own, which knows neither grace nor generations.
@@ -217,7 +218,14 @@ pub(crate) fn delete_object(
         return Ok((stored, true));
     }
     let last = contents.remove(&resource.table, &key).unwrap_or(current);
+    let version = contents.resource_version();
     plane.after_write(contents, resource, None, key.name());
+    if resource.is("", "pods") {
+        metadata(&mut object).insert("resourceVersion".into(), json!(version.to_string()));
+        // The answer shows a pod with its marks even if it goes at once.
+        let marked = Stored::from_object(&object, version, resource.selectable());
+        return Ok((Arc::new(marked), true));
+    }
     Ok((last, true))
 }
 

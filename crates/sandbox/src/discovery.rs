@@ -65,11 +65,11 @@ pub(crate) fn serve(plane: &Plane, call: &Call, parts: &[&str]) -> Reply<Answer>
     match parts {
         ["api"] => match aggregated_version(&accept) {
             Some(version) => Ok(aggregated(plane, call, true, version)),
-            None => Ok(tagged(call, &api_versions(), "application/json")),
+            None => Ok(same_for_all(tagged(call, &api_versions(), "application/json"))),
         },
         ["apis"] => match aggregated_version(&accept) {
             Some(version) => Ok(aggregated(plane, call, false, version)),
-            None => Ok(tagged(call, &group_list(plane), "application/json")),
+            None => Ok(same_for_all(tagged(call, &group_list(plane), "application/json"))),
         },
         ["apis", group] => {
             let groups = groups(plane);
@@ -269,7 +269,15 @@ fn aggregated(plane: &Plane, call: &Call, core: bool, api: &str) -> Answer {
     } else {
         "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
     };
-    tagged(call, &document, content_type)
+    let mut answer = tagged(call, &document, content_type);
+    answer.headers.push(("cache-control", "public".into()));
+    answer
+}
+
+/// An old list of groups does not say that it varies.
+fn same_for_all(mut answer: Answer) -> Answer {
+    answer.headers.retain(|(name, _)| *name != "vary");
+    answer
 }
 
 fn aggregated_entry(resource: &Resource, version: &Version) -> Value {

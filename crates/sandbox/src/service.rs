@@ -326,8 +326,18 @@ fn frame(plane: &Plane, answer: Answer) -> Response<Body> {
     if let Ok(id) = HeaderValue::from_str(&plane.new_uid()) {
         headers.insert("audit-id", id);
     }
+    for name in ["x-kubernetes-pf-flowschema-uid", "x-kubernetes-pf-prioritylevel-uid"] {
+        // There is one queue for everybody.
+        headers.insert(name, HeaderValue::from_static("00000000-0000-4000-8000-000000000001"));
+    }
+    if answer.content_type.starts_with("text/plain") {
+        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    }
     for (name, value) in answer.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        let Ok(value) = HeaderValue::from_str(&value) else { continue };
+        if name == "cache-control" {
+            headers.insert(name, value);
+        } else {
             headers.append(HeaderName::from_static(name), value);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::access::escalation;
+use crate::access::{escalation, owners};
 use crate::admission;
 use crate::call::{Answer, Call, FieldValidation, Target, WriteOptions};
 use crate::convert;
@@ -153,7 +153,7 @@ pub(crate) fn create_object(
         ));
     }
     if target.resource.namespaced {
-        check_namespace_open(contents, target)?;
+        check_namespace_open(contents, target, document::name(&object))?;
     }
     let mut object = convert::to_stored(&target.resource, target.version, object);
     let version = document::text(&object, "/metadata/resourceVersion").to_owned();
@@ -174,6 +174,7 @@ pub(crate) fn create_object(
         // What is not stored keeps the version it came with.
         metadata(&mut object).insert("resourceVersion".into(), json!(version));
     }
+    owners::check(plane, contents, options.user.as_ref(), target, &object, None)?;
     let key = Key::new(document::namespace(&object), document::name(&object));
     if contents.get(&target.resource.table, &key).is_some() {
         let refusal = Refusal::already_exists(&target.resource.subject(), key.name());
@@ -212,7 +213,8 @@ fn note_writer(plane: &Plane, target: &Target, old: &Value, object: &mut Value, 
         applies: false,
         api_version: target.api_version(),
         subresource: target.subresource.clone(),
-        now: plane.timestamp(),
+        // Real servers lose the time on the way from a scale to its object.
+        now: if target.subresource == "scale" { String::new() } else { plane.timestamp() },
     };
     let has_status = target.resource.versions[target.version].status;
     managed::note_update(Node::of(&target.resource), old, object, &writer, has_status);
@@ -375,7 +377,7 @@ fn check_namespace_matches(target: &Target, object: &mut Value) -> Reply<()> {
 }
 
 /// Nothing is created in a namespace that is missing or going away.
-fn check_namespace_open(contents: &Contents, target: &Target) -> Reply<()> {
+fn check_namespace_open(contents: &Contents, target: &Target, name: &str) -> Reply<()> {
     let namespaces = Subject { group: "", plural: "namespaces", kind: "Namespace" };
     let Some(namespace) = contents.get("namespaces", &Key::new("", &target.namespace)) else {
         return Err(Refusal::not_found(&namespaces, &target.namespace));
@@ -391,7 +393,7 @@ fn check_namespace_open(contents: &Contents, target: &Target) -> Reply<()> {
             message: format!("namespace {} is being terminated", target.namespace),
             field: "metadata.namespace".into(),
         };
-        return Err(Refusal::forbidden(&target.resource.subject(), &target.name, &why).with_causes(&[cause]));
+        return Err(Refusal::forbidden(&target.resource.subject(), name, &why).with_causes(&[cause]));
     }
     Ok(())
 }
@@ -474,6 +476,7 @@ pub(crate) fn replace_object(
         return Err(Refusal::invalid(&target.resource.subject(), &target.name, &causes));
     }
     escalation::check(contents, options.user.as_ref(), target, &object, Some(old))?;
+    owners::check(plane, contents, options.user.as_ref(), target, &object, Some(old))?;
     Ok(finish_update(plane, contents, target, current, old, object, options))
 }
 

@@ -106,7 +106,7 @@ async fn every_answer_carries_an_audit_id_and_is_not_cached() {
         assert_eq!(answer.headers["cache-control"], "no-cache, private");
     }
     let groups = get(&sandbox, "/apis").await;
-    assert_eq!(groups.headers["vary"], "Accept");
+    assert!(!groups.headers.contains_key("vary"), "only the new form of the list varies");
     let tag = groups.headers["etag"].to_str().unwrap().to_owned();
     let request = http::Request::get("/apis").header("if-none-match", tag).body(String::new()).unwrap();
     assert_eq!(support::raw(&sandbox, request).await.status(), 304);

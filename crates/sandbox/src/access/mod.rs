@@ -6,6 +6,7 @@
 pub(crate) mod bootstrap;
 pub(crate) mod escalation;
 pub(crate) mod impersonation;
+pub(crate) mod owners;
 mod rules;
 
 use std::sync::Arc;

@@ -146,10 +146,17 @@ fn merged(target: &Target, live: &Value, config: &Value, writer: &Writer, force:
     for entry in entries.iter_mut().filter(|entry| !own(entry)) {
         entry.fields.subtract(&comparison.removed);
     }
-    let same = entries.iter().find(|entry| own(entry)).is_some_and(|entry| entry.fields == applied);
-    if !same || comparison_changes(live, &object) {
+    let before = entries.iter().find(|entry| own(entry));
+    let same = before.is_some_and(|entry| entry.fields == applied);
+    let changes = comparison_changes(live, &object);
+    if !same || changes {
+        let mut entry = managed::own_entry(writer, applied);
+        if !changes {
+            // The time is that of the last change; who only joins the owners has none.
+            entry.time = before.map(|before| before.time.clone()).unwrap_or_default();
+        }
         entries.retain(|entry| !own(entry));
-        entries.push(managed::own_entry(writer, applied));
+        entries.push(entry);
     }
     managed::set_entries(&mut object, entries);
     if writer.manager == "kubectl" && writer.subresource.is_empty() {

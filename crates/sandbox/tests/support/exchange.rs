@@ -20,13 +20,19 @@ pub struct Names {
     pub counts: HashMap<&'static str, usize>,
     /// Whether versions and uids get numbers: not where controllers write between two requests.
     pub counted: bool,
+    /// Versions get no numbers, because controllers write between two requests.
+    pub unversioned: bool,
+    /// Whether who wrote which field is shown.
+    pub shows_managers: bool,
+    /// What a name with a number stands for.
+    pub meant: HashMap<String, String>,
     /// The last continue token, as it was.
     pub token: String,
 }
 
 impl Names {
     fn of(&mut self, sort: &'static str, text: &str) -> String {
-        if !self.counted {
+        if !self.counted || self.unversioned && sort == "RV" {
             return sort.to_owned();
         }
         let key = format!("{sort} {text}");
@@ -37,14 +43,27 @@ impl Names {
         *count += 1;
         let name = format!("{sort}{count}");
         self.seen.insert(key, name.clone());
+        self.meant.insert(name.clone(), text.to_owned());
         name
     }
 
-    fn normalise(&mut self, value: &mut Value) {
+    /// The same text with what `UID1`, `RV2` and so on stand for.
+    pub fn fill(&self, text: &str) -> String {
+        let pattern = regex::Regex::new(r"\b(UID|RV)\d+\b").unwrap();
+        let text = pattern.replace_all(text, |found: &regex::Captures<'_>| {
+            self.meant.get(&found[0]).cloned().unwrap_or_else(|| found[0].to_owned())
+        });
+        text.replace("$continue", &self.token)
+    }
+
+    /// Names for everything in a document.
+    pub fn normalise(&mut self, value: &mut Value) {
         match value {
             Value::Object(map) => {
-                // Who wrote which field is the matter of a test of its own.
-                map.remove("managedFields");
+                // Who wrote which field is shown where it is the matter.
+                if !self.shows_managers {
+                    map.remove("managedFields");
+                }
                 // Several causes come in the order of a Go map; the message repeats them.
                 if let Some(Value::Array(causes)) = map.get_mut("causes")
                     && causes.len() > 1
@@ -88,12 +107,17 @@ impl Names {
                 text.clone_into(&mut self.token);
                 Some("TOKEN".to_owned())
             }
-            "creationTimestamp" | "deletionTimestamp" | "lastTransitionTime" | "expirationTimestamp"
+            "creationTimestamp"
+            | "deletionTimestamp"
+            | "lastTransitionTime"
+            | "expirationTimestamp"
+            | "time"
                 if !text.is_empty() =>
             {
                 Some("TIME".to_owned())
             }
             "clusterIP" if text != "None" => Some(self.of("IP", text)),
+            "serverAddress" => Some("ADDRESS".to_owned()),
             "token" => Some("JWT".to_owned()),
             "name" if text.starts_with("kube-api-access-") => Some("kube-api-access".to_owned()),
             "message" | "name" => Some(mask_numbers(text)),
@@ -103,10 +127,10 @@ impl Names {
 }
 
 /// Version numbers and random endings in messages.
-fn mask_numbers(text: &str) -> String {
+pub fn mask_numbers(text: &str) -> String {
     let table = [
         ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
-        (r"(resource version: )\d+( \(\d+\))?", "${1}N"),
+        (r"(resource version: )\d+( \(\d+\)|, current: \d+)?", "${1}N"),
         (r"in record \(\d+\)", "in record (N)"),
         (r"_[bcdfghjklmnpqrstvwxz2456789]{5}\b", "_xxxxx"),
         (r"\bgen-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "gen-xxxxx"),

@@ -97,6 +97,7 @@ pub fn widget_crd() -> Value {
                             "items": { "type": "array", "items": { "type": "object", "required": ["key"], "properties": {
                                 "key": { "type": "string" }, "value": { "type": "string" } } },
                                 "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["key"] },
+                            "lines": { "type": "array", "items": { "type": "string" } },
                             "tags": { "type": "array", "items": { "type": "string" }, "x-kubernetes-list-type": "set" },
                         } },
                         "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
