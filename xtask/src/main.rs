@@ -21,6 +21,8 @@ Commands:
   check           format, lints, licences, generated files, documentation, each crate alone
   gen [--check]   write generated files (CRDs); with --check only say whether they are fresh
   bench [ARGS]    measure the controller; prints a table and writes JSON
+  bench --real [--controller-cmd 'CMD …'] [ARGS]
+                  the same on a real control plane, for our controller or another one
   fuzz [SECONDS]  throw mutated input at every parser, 60 seconds each unless said otherwise
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "demo" => run::demo(&rest),
         "test" if rest.first().is_some_and(|word| word == "--real") => return real::test(&rest[1..]),
         "test" => run::test(&rest),
+        "bench" if rest.first().is_some_and(|word| word == "--real") => return real::bench(&rest[1..]),
         "real" => return real::plane(&rest),
         "check" => check::all(),
         "gen" => r#gen::run(&rest),

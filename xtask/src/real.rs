@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::run::{built, cargo, complain, root};
+use crate::run::{built, built_as, cargo, complain, root};
 
 /// `cargo xtask real up|down|kubeconfig [NAME]`.
 pub(crate) fn plane(rest: &[String]) -> ExitCode {
@@ -15,7 +15,7 @@ pub(crate) fn plane(rest: &[String]) -> ExitCode {
 /// `cargo xtask test --real [WORD …]`.
 pub(crate) fn test(words: &[String]) -> ExitCode {
     finish(build().and_then(|()| {
-        let mut stories = with_plane(&[]);
+        let mut stories = with_plane("debug", &[]);
         stories
             .arg(built("glidepath-tell"))
             .arg("{kubeconfig}")
@@ -27,8 +27,8 @@ pub(crate) fn test(words: &[String]) -> ExitCode {
         }
         // Our kubelets as nodes; then what the recorded answers say, held against this very server: raw requests and
         // a script of kubectl commands. Each finds a plane of its own, because each expects to be alone.
-        for target in ["real", "requests", "kubectl"] {
-            let mut tests = with_plane(&["--no-controller"]);
+        for target in ["real", "requests", "semantics", "kubectl"] {
+            let mut tests = with_plane("debug", &["--no-controller"]);
             tests.arg(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             tests.args(["test", "--workspace", "--test", target]);
             let ended = run(&mut tests)?;
@@ -40,6 +40,29 @@ pub(crate) fn test(words: &[String]) -> ExitCode {
     }))
 }
 
+/// `cargo xtask bench --real`: the benchmark on a plane of its own, calls counted by its API server.
+pub(crate) fn bench(rest: &[String]) -> ExitCode {
+    let programs = ["glidepath", "glidepath-bench", "glidepath-plane"];
+    let mut build = vec!["build", "--release", "--quiet", "--workspace"];
+    build.extend(programs.iter().flat_map(|program| ["--bin", program]));
+    finish(cargo(&build).and_then(|()| {
+        let mut measured = with_plane("release", &["--no-controller", "--audit"]);
+        measured.arg(built_as("release", "glidepath-bench")).args([
+            "--kubeconfig",
+            "{kubeconfig}",
+            "--own-kubeconfig",
+            "{folder}/controller.kubeconfig",
+            "--audit-log",
+            "{folder}/log/audit.log",
+            "--storm",
+            "500",
+            "--json",
+        ]);
+        measured.arg(root().join("target/bench-real.json")).args(rest);
+        run(&mut measured)
+    }))
+}
+
 /// Builds every program. The whole workspace at once, here and below, so that dependencies are built with the same
 /// features as for the other tests, once.
 fn build() -> Result<()> {
@@ -47,8 +70,8 @@ fn build() -> Result<()> {
 }
 
 /// A command that runs what is added to it while a plane of its own is up.
-fn with_plane(options: &[&str]) -> Command {
-    let mut command = Command::new(built("glidepath-plane"));
+fn with_plane(profile: &str, options: &[&str]) -> Command {
+    let mut command = Command::new(built_as(profile, "glidepath-plane"));
     command.arg("with").args(options).arg("--");
     command
 }

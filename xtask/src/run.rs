@@ -51,8 +51,13 @@ pub(crate) fn demo(rest: &[String]) -> Result<()> {
 
 /// Where cargo leaves a program of a debug build.
 pub(crate) fn built(name: &str) -> PathBuf {
+    built_as("debug", name)
+}
+
+/// Where cargo leaves a program of this profile's folder.
+pub(crate) fn built_as(profile: &str, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("debug").join(name)
+    target.join(profile).join(name)
 }
 
 /// `cargo xtask test`.

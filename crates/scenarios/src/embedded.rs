@@ -17,16 +17,20 @@ use glidepath_sandbox::Sandbox;
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::{Controller, Workloads};
 use kube::Client;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::manifests::istio_definitions;
 use crate::metric_host::Script;
+use crate::permissions::{ACCOUNT, apply_permissions, shipped};
 use crate::plane::Plane;
 use crate::run::tell;
 use crate::story::Story;
 
 /// Where metrics are asked in virtual time; nothing resolves this name.
 const METRIC_HOST: &str = "http://metrics.test";
+/// What our controller calls itself in the plane's audit.
+pub const CONTROLLER: &str = "glidepath";
 /// When every story in virtual time begins.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
 
@@ -46,11 +50,50 @@ pub fn tell_in_virtual_time(story: &Story) {
 /// # Errors
 /// When the plane cannot be set up, or what was run fails.
 pub fn in_virtual_time<T>(play: impl AsyncFnOnce(&EmbeddedPlane) -> Result<T>) -> Result<T> {
+    in_virtual_time_with(Terms::usual()?, play)
+}
+
+/// The same on other terms.
+///
+/// # Errors
+/// When the plane cannot be set up, or what was run fails.
+pub fn in_virtual_time_with<T>(
+    terms: Terms,
+    play: impl AsyncFnOnce(&EmbeddedPlane) -> Result<T>,
+) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
     runtime.block_on(async {
-        let plane = EmbeddedPlane::start().await?;
+        let plane = EmbeddedPlane::start_with(terms).await?;
         play(&plane).await
     })
+}
+
+/// On which terms our controller works, and how long a story waits for it.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What is applied so that it may do its work.
+    pub permissions: Vec<Value>,
+    /// Whether it competes for the lease.
+    pub elects: bool,
+    /// How long a story waits for anything.
+    pub patience: Duration,
+    /// How often it looks.
+    pub glance: Duration,
+}
+
+impl Terms {
+    /// The permissions we ship and a lone controller.
+    ///
+    /// # Errors
+    /// When what we ship cannot be read.
+    pub fn usual() -> Result<Self> {
+        Ok(Self {
+            permissions: shipped()?,
+            elects: false,
+            patience: Duration::from_secs(600),
+            glance: Duration::from_millis(250),
+        })
+    }
 }
 
 /// The embedded plane with workload controllers, a model node and our controller.
@@ -59,27 +102,40 @@ pub struct EmbeddedPlane {
     script: Script,
     _workloads: Workloads,
     controller: JoinHandle<()>,
+    patience: Duration,
+    glance: Duration,
 }
 
 impl EmbeddedPlane {
-    /// Starts everything on tokio's current clock.
+    /// Starts everything on tokio's current clock; our controller works as the account we ship.
     ///
     /// # Errors
     /// When the definitions cannot be installed.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Terms::usual()?).await
+    }
+
+    /// The same on other terms.
+    ///
+    /// # Errors
+    /// When the definitions or permissions cannot be installed.
+    pub async fn start_with(terms: Terms) -> Result<Self> {
         let beginning = BEGINNING.parse().context("the beginning of time")?;
         let clock = Clock::starting_at(beginning);
         let sandbox = Sandbox::builder().clock(clock).seed(1).build()?;
         install_definitions(&sandbox).await?;
+        apply_permissions(&sandbox.client("administrator", "default"), &terms.permissions).await?;
         let workloads = start_workloads(&sandbox, clock);
         let script = Script::default();
         let sender = Arc::new(Scripted(script.clone()));
-        let client = sandbox.client("glidepath", "default");
+        let client = sandbox.client_of_service_account(CONTROLLER, ACCOUNT.0, ACCOUNT.1);
+        let options = options(terms.elects);
         let controller = tokio::spawn(async move {
             // Ends only with the runtime; an error would show in the story as nothing happening.
-            let _ = glidepath_kube::run(client, clock, options(), sender, std::future::pending()).await;
+            let _ = glidepath_kube::run(client, clock, options, sender, std::future::pending()).await;
         });
-        Ok(Self { sandbox, script, _workloads: workloads, controller })
+        let Terms { patience, glance, .. } = terms;
+        Ok(Self { sandbox, script, _workloads: workloads, controller, patience, glance })
     }
 
     /// The plane's API server.
@@ -95,10 +151,10 @@ impl Drop for EmbeddedPlane {
     }
 }
 
-fn options() -> Options {
-    let mut lease = LeaseOptions::new("default", "", "stories");
+fn options(elects: bool) -> Options {
+    let mut lease = LeaseOptions::new(ACCOUNT.0, "", "stories");
     // A lone controller need not renew anything every two virtual seconds.
-    lease.elect = false;
+    lease.elect = elects;
     Options {
         namespace: String::new(),
         settings: Settings::default(),
@@ -160,6 +216,14 @@ impl Plane for EmbeddedPlane {
 
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    fn glance(&self) -> Duration {
+        self.glance
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
     }
 }
 

@@ -7,8 +7,10 @@
 pub mod embedded;
 pub mod manifests;
 pub mod metric_host;
+pub mod permissions;
 pub mod plane;
 pub mod real;
+pub mod record;
 pub mod run;
 pub mod stories;
 pub mod story;

@@ -15,33 +15,118 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::plane::Plane;
+use crate::record::{Masks, Record, gather_objects};
 use crate::story::{Beat, Expectation, Story, Target};
 
 /// How soon a watch that could not be opened is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// Who our controller says it is in events.
+const CONTROLLER: &str = "rollouts-controller";
+/// How long things may take to stand as on the other plane once a story is over.
+const SETTLING: Duration = Duration::from_secs(90);
 
 /// Tells `story` in `namespace`, which is created for it.
 ///
 /// # Errors
 /// Says which beat or expectation did not hold and what was found instead.
 pub async fn tell(story: &Story, plane: &dyn Plane, namespace: &str) -> Result<()> {
-    let stage = Stage { plane, namespace: namespace.to_owned(), events: Arc::default() };
-    stage.open().await?;
-    let listener = stage.listen().await?;
-    let told = stage.play(story).await;
-    listener.abort();
-    told.with_context(|| format!("story \"{}\"", story.name))
+    let stage = Stage::new(plane, namespace);
+    stage.tell(story, async || Ok(())).await
+}
+
+/// Tells `story` and writes down how it ended.
+///
+/// # Errors
+/// As [`tell`].
+pub async fn tell_and_record(story: &Story, plane: &dyn Plane, namespace: &str) -> Result<Record> {
+    let stage = Stage::new(plane, namespace);
+    stage.tell(story, async || stage.record().await).await
+}
+
+/// Tells `story` and waits until it has ended as `expected`.
+///
+/// # Errors
+/// As [`tell`]; and with every difference that remains after a while.
+pub async fn tell_and_compare(
+    story: &Story,
+    plane: &dyn Plane,
+    namespace: &str,
+    expected: &Record,
+) -> Result<()> {
+    let stage = Stage::new(plane, namespace);
+    stage.tell(story, async || stage.compare(expected).await).await
 }
 
 /// The namespace a story is told in.
 struct Stage<'a> {
     plane: &'a dyn Plane,
     namespace: String,
-    /// `(kind/name, reason, message)` of every event, in the order in which they were written.
-    events: Arc<Mutex<Vec<(String, String, String)>>>,
+    /// Every event, in the order in which they were written.
+    events: Arc<Mutex<Vec<Told>>>,
 }
 
-impl Stage<'_> {
+/// What an event said.
+#[derive(Clone, Debug)]
+struct Told {
+    /// Kind and name.
+    about: String,
+    reason: String,
+    message: String,
+    /// Who said it.
+    source: String,
+}
+
+impl<'a> Stage<'a> {
+    fn new(plane: &'a dyn Plane, namespace: &str) -> Self {
+        Self { plane, namespace: namespace.to_owned(), events: Arc::default() }
+    }
+
+    async fn tell<T>(&self, story: &Story, at_the_end: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        self.open().await?;
+        let listener = self.listen().await?;
+        let told = match self.play(story).await {
+            Ok(()) => at_the_end().await,
+            Err(error) => Err(error),
+        };
+        listener.abort();
+        told.with_context(|| format!("story \"{}\"", story.name))
+    }
+
+    /// How things stand.
+    async fn record(&self) -> Result<Record> {
+        self.settle().await;
+        self.look().await
+    }
+
+    async fn look(&self) -> Result<Record> {
+        let host = self.plane.metric_host();
+        let masks = Masks::new(&self.namespace, &host)?;
+        let mut record = Record {
+            objects: gather_objects(&self.plane.client(), &self.namespace, &host).await?,
+            ..Record::default()
+        };
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for told in events.iter().filter(|told| told.source == CONTROLLER) {
+            record.tell(&masks, &told.about, &told.reason, &told.message);
+        }
+        Ok(record)
+    }
+
+    /// Waits until things stand as expected.
+    async fn compare(&self, expected: &Record) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let differences = expected.differences(&self.look().await?);
+            if differences.is_empty() {
+                return Ok(());
+            }
+            if begin.elapsed() >= SETTLING {
+                bail!("ended otherwise than on the embedded plane:\n  {}", differences.join("\n  "));
+            }
+            self.plane.pass(self.plane.glance()).await;
+        }
+    }
+
     async fn open(&self) -> Result<()> {
         let namespaces = Api::<DynamicObject>::all_with(self.plane.client(), &resource("Namespace")?);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
@@ -83,11 +168,9 @@ impl Stage<'_> {
                         object.data.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
                     };
                     let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
-                    events.lock().unwrap_or_else(PoisonError::into_inner).push((
-                        about,
-                        text("/reason"),
-                        text("/message"),
-                    ));
+                    let (reason, message) = (text("/reason"), text("/message"));
+                    let told = Told { about, reason, message, source: text("/source/component") };
+                    events.lock().unwrap_or_else(PoisonError::into_inner).push(told);
                 }
                 tokio::time::sleep(RETRY).await;
             }
@@ -170,13 +253,10 @@ impl Stage<'_> {
         let object = self.fill(object).await?;
         let kind = object["kind"].as_str().unwrap_or_default();
         let parsed: DynamicObject = serde_json::from_value(object.clone())?;
-        let resource = resource(kind)?;
-        let api = if kind == "ClusterAnalysisTemplate" {
-            Api::all_with(self.plane.client(), &resource)
-        } else {
-            Api::namespaced_with(self.plane.client(), &self.namespace, &resource)
-        };
-        api.create(&PostParams::default(), &parsed).await.with_context(|| format!("create {kind}"))?;
+        self.api(kind)?
+            .create(&PostParams::default(), &parsed)
+            .await
+            .with_context(|| format!("create {kind}"))?;
         Ok(())
     }
 
@@ -217,6 +297,12 @@ impl Stage<'_> {
                 None => Ok(()),
                 Some(_) => Err(format!("{} {} exists", target.kind, target.name)),
             },
+            Expectation::None(kind) => {
+                match self.api(kind)?.list(&ListParams::default()).await?.items.len() {
+                    0 => Ok(()),
+                    count => Err(format!("there are objects of kind {kind}: {count}")),
+                }
+            }
             Expectation::Pods { image, replicas } => match self.replica_set(image).await? {
                 Some(set)
                     if number(&set, "/spec/replicas") == *replicas
@@ -308,7 +394,12 @@ impl Stage<'_> {
     }
 
     fn api(&self, kind: &str) -> Result<Api<DynamicObject>> {
-        Ok(Api::namespaced_with(self.plane.client(), &self.namespace, &resource(kind)?))
+        let (client, resource) = (self.plane.client(), resource(kind)?);
+        Ok(if kind == "ClusterAnalysisTemplate" {
+            Api::all_with(client, &resource)
+        } else {
+            Api::namespaced_with(client, &self.namespace, &resource)
+        })
     }
 
     /// Replaces `{hash:IMAGE}` and `{metrics}` in every string.
@@ -344,8 +435,8 @@ impl Stage<'_> {
         loop {
             let told: Vec<(String, String)> = {
                 let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-                let ours = events.iter().filter(|(object, ..)| *object == about);
-                ours.map(|(_, reason, message)| (reason.clone(), message.clone())).collect()
+                let ours = events.iter().filter(|told| told.about == about);
+                ours.map(|told| (told.reason.clone(), told.message.clone())).collect()
             };
             if told.iter().map(|(reason, _)| reason.as_str()).eq(reasons.iter().copied()) {
                 return Ok(());

@@ -75,6 +75,8 @@ pub enum Expectation {
     Contains(Target, Value),
     /// An object does not exist.
     Absent(Target),
+    /// There is no object of this kind.
+    None(&'static str),
     /// The ReplicaSet that runs this image has this many replicas wanted and available.
     Pods {
         /// First container's image.

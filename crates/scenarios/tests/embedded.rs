@@ -340,3 +340,47 @@ mod metadata {
         tell_in_virtual_time(&stories::metadata::metadata_that_is_no_longer_wanted_is_taken_away());
     }
 }
+
+mod runs {
+    use super::*;
+
+    #[test]
+    fn a_job_that_succeeds_lets_the_canary_pass() {
+        tell_in_virtual_time(&stories::runs::a_job_that_succeeds_lets_the_canary_pass());
+    }
+
+    #[test]
+    fn a_job_that_fails_pulls_the_canary_back() {
+        tell_in_virtual_time(&stories::runs::a_job_that_fails_pulls_the_canary_back());
+    }
+
+    #[test]
+    fn an_abort_takes_a_running_job_away() {
+        tell_in_virtual_time(&stories::runs::an_abort_takes_a_running_job_away());
+    }
+
+    #[test]
+    fn a_secret_reaches_the_metric() {
+        tell_in_virtual_time(&stories::runs::a_secret_reaches_the_metric());
+    }
+
+    #[test]
+    fn a_cluster_wide_template_is_found() {
+        tell_in_virtual_time(&stories::runs::a_cluster_wide_template_is_found());
+    }
+
+    #[test]
+    fn an_experiment_step_compares_two_versions() {
+        tell_in_virtual_time(&stories::runs::an_experiment_step_compares_two_versions());
+    }
+
+    #[test]
+    fn runs_are_kept_to_their_limit() {
+        tell_in_virtual_time(&stories::runs::runs_are_kept_to_their_limit());
+    }
+
+    #[test]
+    fn an_experiment_of_its_own_ends_when_told() {
+        tell_in_virtual_time(&stories::runs::an_experiment_of_its_own_ends_when_told());
+    }
+}

@@ -5,24 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use glidepath_gocompat::yaml;
+use glidepath_scenarios::permissions::{ACCOUNT, apply};
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-
-/// Namespace and name of the account our controller works as, as `deploy/rbac` names them.
-pub(crate) const ACCOUNT: (&str, &str) = ("argo-rollouts", "argo-rollouts");
-
-/// The permissions that we ship, in the order in which they can be applied.
-const PERMISSIONS: [&str; 4] = [
-    include_str!("../../../deploy/rbac/service-account.yaml"),
-    include_str!("../../../deploy/rbac/controller-role.yaml"),
-    include_str!("../../../deploy/rbac/aggregate-roles.yaml"),
-    include_str!("../../../deploy/rbac/controller-binding.yaml"),
-];
 
 /// How long a plane may take to come up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -90,17 +79,6 @@ async fn are_established(client: &Client, names: &[&str]) -> bool {
     names.iter().all(|name| established(name))
 }
 
-/// Applies the permissions in `deploy/rbac`, in the namespace they are meant for.
-pub(crate) async fn apply_permissions(client: &Client) -> Result<()> {
-    apply(client, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ACCOUNT.0}})).await?;
-    for file in PERMISSIONS {
-        for object in yaml::parse_documents(file)? {
-            apply(client, &object).await?;
-        }
-    }
-    Ok(())
-}
-
 /// A token of the controller's account.
 pub(crate) async fn fetch_token(client: &Client) -> Result<String> {
     let accounts = api(client, "", "v1", "ServiceAccount", Some(ACCOUNT.0));
@@ -125,20 +103,6 @@ pub(crate) async fn count_ready_nodes(client: &Client) -> usize {
         })
     };
     nodes.items.iter().filter(is_ready).count()
-}
-
-async fn apply(client: &Client, object: &Value) -> Result<()> {
-    let text = |path: &str| object.pointer(path).and_then(Value::as_str);
-    let kind = text("/kind").context("an object without kind")?;
-    let name = text("/metadata/name").context("an object without name")?;
-    let (group, version) = match text("/apiVersion").unwrap_or_default().split_once('/') {
-        Some((group, version)) => (group, version),
-        None => ("", text("/apiVersion").unwrap_or_default()),
-    };
-    let api = api(client, group, version, kind, text("/metadata/namespace"));
-    let params = PatchParams::apply("glidepath-testplane").force();
-    api.patch(name, &params, &Patch::Apply(object)).await.with_context(|| format!("apply {kind} {name}"))?;
-    Ok(())
 }
 
 fn api(

@@ -57,7 +57,7 @@ enum Verb {
     With {
         #[command(flatten)]
         options: Options,
-        /// The command; `{kubeconfig}` in it stands for the path.
+        /// The command; `{kubeconfig}` in it stands for the path, `{folder}` for the plane's folder.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
@@ -74,9 +74,12 @@ enum Verb {
 
 #[derive(Args)]
 struct Options {
-    /// Leave our controller out.
+    /// Leave our controller out; `controller.kubeconfig` is there for one started by hand.
     #[arg(long)]
     no_controller: bool,
+    /// Leave the nodes out as well.
+    #[arg(long)]
+    no_nodes: bool,
     /// Write every request to log/audit.log.
     #[arg(long)]
     audit: bool,
@@ -84,7 +87,7 @@ struct Options {
 
 impl Options {
     fn wishes(&self) -> Wishes {
-        Wishes { no_controller: self.no_controller, audit: self.audit }
+        Wishes { no_controller: self.no_controller, no_nodes: self.no_nodes, audit: self.audit }
     }
 }
 
@@ -155,8 +158,9 @@ async fn run(verb: Verb) -> Result<ExitCode> {
 async fn run_with(plane: &Plane, programs: &Programs, wishes: &Wishes, command: &[String]) -> Result<bool> {
     plane.start(programs, wishes).await?;
     let kubeconfig = plane.kubeconfig();
+    let (file, folder) = (kubeconfig.display().to_string(), plane.folder().display().to_string());
     let words: Vec<String> =
-        command.iter().map(|word| word.replace("{kubeconfig}", &kubeconfig.display().to_string())).collect();
+        command.iter().map(|word| word.replace("{kubeconfig}", &file).replace("{folder}", &folder)).collect();
     let (program, args) = words.split_first().context("no command")?;
     let mut folders = vec![programs.folder().to_path_buf()];
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));

@@ -7,11 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use kube::Client;
+use glidepath_scenarios::permissions::{apply_permissions, shipped};
 
-use crate::cluster::{
-    apply_definitions, apply_permissions, connect, count_ready_nodes, fetch_token, is_ready, wait_until,
-};
+use crate::cluster::{apply_definitions, connect, count_ready_nodes, fetch_token, is_ready, wait_until};
 use crate::keys::{Authority, write_private};
 use crate::node::NODES;
 use crate::processes::Processes;
@@ -36,6 +34,8 @@ rules:
 pub(crate) struct Wishes {
     /// Leave our controller out.
     pub(crate) no_controller: bool,
+    /// Leave the nodes out.
+    pub(crate) no_nodes: bool,
     /// Write every request to `log/audit.log`.
     pub(crate) audit: bool,
 }
@@ -68,6 +68,11 @@ impl Plane {
             bail!("{name:?} cannot be the name of a plane; use letters, digits and dashes");
         }
         Ok(Self { folder: home.join(name) })
+    }
+
+    /// Where everything of it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the administrator's kubeconfig is.
@@ -129,37 +134,33 @@ impl Plane {
         wait_until("the API server is ready", async || is_ready(&client).await, || processes.check()).await?;
         // Definitions come before the garbage collector, which looks for new kinds only every half minute.
         apply_definitions(&client).await?;
-        apply_permissions(&client).await?;
+        apply_permissions(&client, &shipped()?).await?;
         processes.start("kube-controller-manager", &mut controller_manager(programs, &ports, &keys))?;
         processes.start("kube-scheduler", &mut scheduler(programs, &ports))?;
-        processes
-            .start("nodes", Command::new(std::env::current_exe()?).arg("nodes").arg(self.kubeconfig()))?;
-        if !wishes.no_controller {
-            self.start_controller(&client, &server, &keys, &ports, processes).await?;
+        let nodes = if wishes.no_nodes { 0 } else { NODES };
+        if nodes > 0 {
+            let mut command = Command::new(std::env::current_exe()?);
+            processes.start("nodes", command.arg("nodes").arg(self.kubeconfig()))?;
         }
-        wait_until(
-            "the nodes are ready",
-            async || count_ready_nodes(&client).await == NODES,
-            || processes.check(),
-        )
-        .await?;
+        let token = fetch_token(&client).await?;
+        write_private(&self.controller_kubeconfig(), &keys.kubeconfig_with_token(&server, &token))?;
+        if !wishes.no_controller {
+            self.start_controller(&ports, processes).await?;
+        }
+        let ready = async || count_ready_nodes(&client).await == nodes;
+        wait_until("the nodes are ready", ready, || processes.check()).await?;
         processes.check()
     }
 
+    /// The kubeconfig with a token of the account we ship.
+    fn controller_kubeconfig(&self) -> PathBuf {
+        self.folder.join("controller.kubeconfig")
+    }
+
     /// Starts the `glidepath` that was built beside this program, with a token of the account we ship.
-    async fn start_controller(
-        &self,
-        client: &Client,
-        server: &str,
-        keys: &Authority,
-        ports: &Ports,
-        processes: &mut Processes,
-    ) -> Result<()> {
-        let token = fetch_token(client).await?;
-        let kubeconfig = self.folder.join("controller.kubeconfig");
-        write_private(&kubeconfig, &keys.kubeconfig_with_token(server, &token))?;
+    async fn start_controller(&self, ports: &Ports, processes: &mut Processes) -> Result<()> {
         let mut controller = Command::new(std::env::current_exe()?.with_file_name("glidepath"));
-        controller.arg("controller").arg("--kubeconfig").arg(&kubeconfig).args([
+        controller.arg("controller").arg("--kubeconfig").arg(self.controller_kubeconfig()).args([
             "--metricsPort".to_owned(),
             ports.metrics.to_string(),
             "--healthzPort".to_owned(),
@@ -215,6 +216,8 @@ impl Plane {
             format!("--tls-private-key-file={}", file("server.key")),
             format!("--client-ca-file={}", file("ca.crt")),
             "--authorization-mode=Node,RBAC".to_owned(),
+            // Stricter than the default, as some distributions have it: our role must do there as well.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
             "--allow-privileged=true".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
             format!("--service-account-key-file={}", file("accounts.pub")),

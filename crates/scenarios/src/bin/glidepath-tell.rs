@@ -1,13 +1,17 @@
-//! Tells the stories on a control plane given by kubeconfig, against whatever controller is at work there.
+//! Tells the stories on a control plane given by kubeconfig, against whatever controller is at work there. Each must
+//! end there as on the embedded plane: the same objects, the same events in the same order.
 
 use std::cmp::Reverse;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use glidepath_scenarios::embedded::in_virtual_time;
 use glidepath_scenarios::real::RealPlane;
+use glidepath_scenarios::record::Record;
 use glidepath_scenarios::story::Story;
 use glidepath_scenarios::{run, stories};
 use tokio::time::Instant;
@@ -31,7 +35,17 @@ async fn main() -> ExitCode {
     // One TLS provider for the whole program; a second call would only say that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match RealPlane::connect(Path::new(kubeconfig), Path::new(plugin)).await {
-        Ok(plane) => tell(&plane, choose(wanted, long)).await,
+        Ok(plane) => {
+            let stories = choose(wanted, long);
+            let begin = Instant::now();
+            let ends = record_all(&stories);
+            print(&format!(
+                "{} stories told on the embedded plane in {} s",
+                stories.len(),
+                begin.elapsed().as_secs()
+            ));
+            tell(&plane, stories, &ends).await
+        }
         Err(error) => {
             print(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -58,13 +72,42 @@ fn choose(wanted: &[String], long: bool) -> Vec<Story> {
     stories
 }
 
-async fn tell(plane: &RealPlane, stories: Vec<Story>) -> ExitCode {
+/// How each story ends on the embedded plane, told in threads of their own because time there is another one.
+fn record_all(stories: &[Story]) -> Vec<Result<Record, String>> {
+    let next = Mutex::new(stories.iter().enumerate());
+    let ends: Mutex<Vec<(usize, Result<Record, String>)>> = Mutex::default();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let tell_some = || {
+        loop {
+            let Some((index, story)) = locked(&next).next() else { return };
+            let end = in_virtual_time(async |plane| run::tell_and_record(story, plane, "story").await);
+            locked(&ends).push((index, end.map_err(|error| format!("on the embedded plane: {error:#}"))));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(tell_some);
+        }
+    });
+    let mut ends = std::mem::take(&mut *locked(&ends));
+    ends.sort_by_key(|(index, _)| *index);
+    ends.into_iter().map(|(_, end)| end).collect()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+async fn tell(plane: &RealPlane, stories: Vec<Story>, expected: &[Result<Record, String>]) -> ExitCode {
     let begin = Instant::now();
-    let mut ends = futures::stream::iter(stories.iter().enumerate())
-        .map(|(index, story)| async move {
+    let mut ends = futures::stream::iter(stories.iter().zip(expected).enumerate())
+        .map(|(index, (story, expected))| async move {
             let namespace = format!("story-{}-{index}", std::process::id());
             let begin = Instant::now();
-            let mut end = run::tell(story, plane, &namespace).await;
+            let mut end = match expected {
+                Ok(expected) => run::tell_and_compare(story, plane, &namespace, expected).await,
+                Err(error) => Err(anyhow::anyhow!("{error}")),
+            };
             // What a failed story leaves stays to be looked at.
             if end.is_ok() {
                 end = plane.forget(&namespace).await;

@@ -5,6 +5,7 @@ pub mod bluegreen;
 pub mod canary;
 pub mod faults;
 pub mod metadata;
+pub mod runs;
 pub mod traffic;
 pub mod workload;
 
@@ -93,6 +94,14 @@ pub fn all() -> Vec<Story> {
         analysis::five_minutes_of_measurements_take_five_minutes(),
         analysis::an_initial_delay_is_waited_for(),
         analysis::a_run_of_its_own_is_judged(),
+        runs::a_job_that_succeeds_lets_the_canary_pass(),
+        runs::a_job_that_fails_pulls_the_canary_back(),
+        runs::an_abort_takes_a_running_job_away(),
+        runs::a_secret_reaches_the_metric(),
+        runs::a_cluster_wide_template_is_found(),
+        runs::an_experiment_step_compares_two_versions(),
+        runs::runs_are_kept_to_their_limit(),
+        runs::an_experiment_of_its_own_ends_when_told(),
         faults::a_missing_service_is_named_and_its_creation_goes_on(),
         faults::a_missing_template_is_named(),
         faults::a_wrong_step_is_refused_and_mended(),

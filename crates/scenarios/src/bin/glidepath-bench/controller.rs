@@ -1,6 +1,5 @@
 //! The controller under measurement: a child process, its memory, its processor time, its API calls.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,21 +8,22 @@ use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
+use crate::audit::AuditLog;
+use crate::calls::Calls;
+
 /// A running controller.
 pub(crate) struct Controller {
     words: Vec<String>,
     kubeconfig: PathBuf,
     metrics_port: u16,
+    audit: Option<AuditLog>,
     child: Child,
 }
 
-/// API calls by resource and verb.
-#[derive(Clone, Default)]
-pub(crate) struct Calls(BTreeMap<(String, String), f64>);
-
 impl Controller {
-    /// Starts `command`, by default the `glidepath controller` that was built beside this program.
-    pub(crate) fn start(command: Option<&str>, kubeconfig: &Path) -> Result<Self> {
+    /// Starts `command`, by default the `glidepath controller` that was built beside this program. Its calls are
+    /// counted in the API server's audit log if there is one, else by itself.
+    pub(crate) fn start(command: Option<&str>, kubeconfig: &Path, audit: Option<PathBuf>) -> Result<Self> {
         let words = match command {
             Some(command) => command.split_whitespace().map(str::to_owned).collect(),
             None => {
@@ -33,14 +33,21 @@ impl Controller {
         };
         let metrics_port = free_port()?;
         let child = spawn(&words, kubeconfig, metrics_port)?;
-        Ok(Self { words, kubeconfig: kubeconfig.to_path_buf(), metrics_port, child })
+        let program = words.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
+        let audit = audit.map(|path| AuditLog::new(path, &program.to_string_lossy()));
+        Ok(Self { words, kubeconfig: kubeconfig.to_path_buf(), metrics_port, audit, child })
     }
 
-    /// Stops it and starts it anew.
-    pub(crate) async fn restart(&mut self) -> Result<()> {
+    /// Stops it and starts it anew; the calls before the start, as [`Controller::calls`] counts them from now on.
+    pub(crate) async fn restart(&mut self) -> Result<Calls> {
         self.stop().await?;
+        // A process counts its own calls from nothing.
+        let before = match &mut self.audit {
+            Some(log) => log.calls()?,
+            None => Calls::default(),
+        };
         self.child = spawn(&self.words, &self.kubeconfig, self.metrics_port)?;
-        Ok(())
+        Ok(before)
     }
 
     /// Asks it to end, and waits.
@@ -81,7 +88,10 @@ impl Controller {
     }
 
     /// API calls so far, leases left out.
-    pub(crate) async fn calls(&self) -> Result<Calls> {
+    pub(crate) async fn calls(&mut self) -> Result<Calls> {
+        if let Some(log) = &mut self.audit {
+            return log.calls();
+        }
         for _ in 0..50 {
             if let Ok(text) = scrape(self.metrics_port).await {
                 return Ok(Calls::parse(&text));
@@ -89,57 +99,6 @@ impl Controller {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         bail!("the controller's /metrics on port {} does not answer", self.metrics_port)
-    }
-}
-
-impl Calls {
-    fn parse(text: &str) -> Self {
-        let mut calls = BTreeMap::new();
-        for line in text.lines().filter(|line| line.starts_with("controller_clientset_k8s_request_total{")) {
-            let label = |name: &str| {
-                let start = line.find(&format!("{name}=\""))? + name.len() + 2;
-                Some(line[start..].split('"').next()?.to_owned())
-            };
-            let (Some(kind), Some(verb)) = (label("kind"), label("verb")) else { continue };
-            let count: f64 = line.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0.0);
-            if kind != "leases" {
-                *calls.entry((kind, verb)).or_default() += count;
-            }
-        }
-        Self(calls)
-    }
-
-    /// What was added since `earlier`.
-    pub(crate) fn since(&self, earlier: &Self) -> Self {
-        let added = self
-            .0
-            .iter()
-            .map(|(key, count)| (key.clone(), count - earlier.0.get(key).copied().unwrap_or(0.0)));
-        Self(added.filter(|(_, count)| *count > 0.0).collect())
-    }
-
-    fn sum(&self, wanted: impl Fn(&str, &str) -> bool) -> f64 {
-        self.0.iter().filter(|((kind, verb), _)| wanted(kind, verb)).map(|(_, count)| count).sum()
-    }
-
-    /// Creates, updates, patches and deletes.
-    pub(crate) fn writes(&self) -> f64 {
-        self.sum(|_, verb| matches!(verb, "Create" | "Update" | "Patch" | "Delete"))
-    }
-
-    /// Gets and lists.
-    pub(crate) fn reads(&self) -> f64 {
-        self.sum(|_, verb| matches!(verb, "Get" | "List"))
-    }
-
-    /// Every call about a resource.
-    pub(crate) fn of(&self, resource: &str) -> f64 {
-        self.sum(|kind, _| kind == resource)
-    }
-
-    /// Calls divided by `count`, as `Verb resource`.
-    pub(crate) fn per(&self, count: f64) -> BTreeMap<String, f64> {
-        self.0.iter().map(|((kind, verb), calls)| (format!("{verb} {kind}"), calls / count)).collect()
     }
 }
 

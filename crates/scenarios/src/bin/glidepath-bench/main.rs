@@ -1,9 +1,11 @@
 //! Measures a controller as a process of its own, on the embedded plane or on one given by kubeconfig.
 //!
-//! Memory and processor time come from `/proc`; API calls from the controller's own counter
-//! `controller_clientset_k8s_request_total`, which the reference's controller has too. Nothing here passes or
-//! fails on time.
+//! Memory and processor time come from `/proc`; API calls from the API server's audit log, or on the embedded plane from
+//! the controller's own counter `controller_clientset_k8s_request_total`, which the reference's controller has too.
+//! Nothing here passes or fails on time.
 
+mod audit;
+mod calls;
 mod controller;
 mod figures;
 mod load;
@@ -14,7 +16,7 @@ mod virtual_time;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use glidepath_clock::Clock;
@@ -25,18 +27,23 @@ use controller::Controller;
 use figures::Figures;
 
 const USAGE: &str = "\
-Usage: cargo xtask bench [OPTIONS]
+Usage: cargo xtask bench [--real] [OPTIONS]
 
+  --real                  measure on a real control plane (needs Go), brought up for it; a storm of 500
   --kubeconfig PATH       measure on this plane instead of the embedded one (the CRDs must be there)
+  --own-kubeconfig PATH   what our own controller gets instead of that one, to work with its own rights
+  --audit-log PATH        count calls in this audit log of the plane, not by the controller's metrics
   --controller-cmd CMD    measure this controller; it gets --kubeconfig, --metricsPort and --healthzPort
   --canaries N            complete 8-step canaries of 10 replicas (default 20)
   --idle N                idle rollouts of two revisions (default 1000)
-  --storm N               rollouts of 2 replicas updated at once (default 100)
+  --storm N               rollouts of 2 replicas updated at once (default 100, with --real 500)
   --json PATH             where the figures go (default target/bench.json)
 ";
 
 struct Options {
     kubeconfig: Option<PathBuf>,
+    own_kubeconfig: Option<PathBuf>,
+    audit_log: Option<PathBuf>,
     controller: Option<String>,
     canaries: usize,
     idle: usize,
@@ -47,6 +54,8 @@ struct Options {
 fn parse_options() -> Result<Option<Options>> {
     let mut options = Options {
         kubeconfig: None,
+        own_kubeconfig: None,
+        audit_log: None,
         controller: None,
         canaries: 20,
         idle: 1000,
@@ -61,6 +70,8 @@ fn parse_options() -> Result<Option<Options>> {
         let value = args.next().with_context(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
             "--kubeconfig" => options.kubeconfig = Some(value.into()),
+            "--own-kubeconfig" => options.own_kubeconfig = Some(value.into()),
+            "--audit-log" => options.audit_log = Some(value.into()),
             "--controller-cmd" => options.controller = Some(value),
             "--canaries" => options.canaries = value.parse().context("--canaries takes a number")?,
             "--idle" => options.idle = value.parse().context("--idle takes a number")?,
@@ -89,9 +100,11 @@ async fn run() -> Result<()> {
         return Ok(());
     };
     let mut figures = Figures::default();
-    plans::measure(&mut figures);
-    virtual_time::measure(&mut figures)?;
-    plane::measure(&mut figures).await?;
+    if options.kubeconfig.is_none() {
+        plans::measure(&mut figures);
+        virtual_time::measure(&mut figures)?;
+        plane::measure(&mut figures).await?;
+    }
 
     let folder = tempfile::tempdir()?;
     let (client, kubeconfig, _plane) = match &options.kubeconfig {
@@ -101,7 +114,12 @@ async fn run() -> Result<()> {
             (plane.0, plane.1, Some(plane.2))
         }
     };
-    let mut controller = Controller::start(options.controller.as_deref(), &kubeconfig)?;
+    let own = options.own_kubeconfig.as_ref().filter(|_| options.controller.is_none());
+    let mut controller = Controller::start(
+        options.controller.as_deref(),
+        own.unwrap_or(&kubeconfig),
+        options.audit_log.clone(),
+    )?;
     measure(&options, &client, &mut controller, &mut figures).await?;
     controller.stop().await?;
 
@@ -154,7 +172,7 @@ async fn measure(
 async fn canaries(
     options: &Options,
     client: &Client,
-    controller: &Controller,
+    controller: &mut Controller,
     figures: &mut Figures,
 ) -> Result<()> {
     let weights = [5, 10, 20, 30, 40, 60, 80, 100];
@@ -163,8 +181,10 @@ async fn canaries(
     fleet.wait_healthy(1).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let (cpu, calls) = (controller.cpu_seconds()?, controller.calls().await?);
+    let begin = Instant::now();
     fleet.update(2).await?;
-    let seconds = fleet.wait_healthy(2).await?;
+    fleet.wait_healthy(2).await?;
+    let seconds = begin.elapsed().as_secs_f64();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let spent = controller.calls().await?.since(&calls);
     let count = options.canaries as f64;
@@ -192,14 +212,30 @@ async fn idle(
     let name = format!("resident memory, {} idle rollouts of two revisions", options.idle);
     figures.set(&name, "MiB", controller.resident_mib()?);
     let (cpu, calls) = (controller.cpu_seconds()?, controller.calls().await?);
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    figures.set("idle for 30 s: share of a core", "%", (controller.cpu_seconds()? - cpu) / 30.0 * 100.0);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    figures.set("idle for a minute: share of a core", "%", (controller.cpu_seconds()? - cpu) / 60.0 * 100.0);
     let spent = controller.calls().await?.since(&calls);
-    figures.set("idle for 30 s: calls", "calls", spent.writes() + spent.reads());
-    controller.restart().await?;
+    figures.set("idle for a minute: calls", "calls", spent.writes() + spent.reads());
+    figures.note("calls of an idle minute", json!(spent.per(1.0)));
+    restart(client, controller, figures).await
+}
+
+async fn restart(client: &Client, controller: &mut Controller, figures: &mut Figures) -> Result<()> {
+    let before = controller.restart().await?;
     tokio::time::sleep(Duration::from_secs(25)).await;
-    figures.set("restart: writes", "calls", controller.calls().await?.writes());
+    let spent = controller.calls().await?.since(&before);
+    figures.set("restart: writes", "calls", spent.writes());
+    figures.set("restart: processor time", "s", controller.cpu_seconds()?);
     figures.set("restart: resident memory", "MiB", controller.resident_mib()?);
+    // One update shows that it is at work again, and what it costs then.
+    let one = load::Fleet::new(client, "bench-idle", "r", 1, 1, &[]);
+    let begin = Instant::now();
+    one.update(3).await?;
+    one.wait_healthy(3).await?;
+    figures.set("restart: one update converged after", "s", begin.elapsed().as_secs_f64());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let spent = controller.calls().await?.since(&before);
+    figures.set("restart: writes, those of one update included", "calls", spent.writes());
     Ok(())
 }
 
@@ -207,19 +243,25 @@ async fn idle(
 async fn storm(
     options: &Options,
     client: &Client,
-    controller: &Controller,
+    controller: &mut Controller,
     figures: &mut Figures,
 ) -> Result<()> {
     let fleet = load::Fleet::new(client, "bench-storm", "s", options.storm, 2, &[50, 100]);
     fleet.create().await?;
     fleet.wait_healthy(1).await?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     let (cpu, calls) = (controller.cpu_seconds()?, controller.calls().await?);
+    let begin = Instant::now();
     fleet.update(2).await?;
-    let seconds = fleet.wait_healthy(2).await?;
+    fleet.wait_healthy(2).await?;
+    let seconds = begin.elapsed().as_secs_f64();
     let spent = controller.calls().await?.since(&calls);
     figures.set(&format!("storm of {}: converged after", options.storm), "s", seconds);
     figures.set(&format!("storm of {}: processor time", options.storm), "s", controller.cpu_seconds()? - cpu);
     figures.set("storm: writes per rollout", "calls", spent.writes() / options.storm as f64);
+    figures.set("storm: of which events", "calls", spent.of("events") / options.storm as f64);
+    figures.set("storm: reads per rollout", "calls", spent.reads() / options.storm as f64);
+    figures.set("resident memory at the end", "MiB", controller.resident_mib()?);
+    figures.note("calls per rollout of the storm", json!(spent.per(options.storm as f64)));
     Ok(())
 }

@@ -1,0 +1,218 @@
+//! What is left when a story ends, and in which order it was told of: written down so that two planes can be compared.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use kube::Client;
+use kube::api::{Api, DynamicObject, ListParams};
+use regex::Regex;
+use serde_json::Value;
+
+use crate::run::resource;
+
+/// Kinds whose objects are compared. Pods are compared through their ReplicaSets; Jobs through their AnalysisRuns.
+const KINDS: [&str; 9] = [
+    "Rollout",
+    "ReplicaSet",
+    "Service",
+    "AnalysisRun",
+    "Experiment",
+    "Deployment",
+    "VirtualService",
+    "DestinationRule",
+    "HTTPRoute",
+];
+
+/// Differences between the planes that are no fault: where, and why.
+const EXPLAINED: [(&str, &str); 0] = [];
+
+/// The end of a story.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// Every object by kind and name, without what differs from run to run.
+    pub objects: BTreeMap<String, Value>,
+    /// By object, what our controller said about it, in order.
+    pub events: BTreeMap<String, Vec<String>>,
+}
+
+/// Writes down what a namespace holds.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn gather_objects(
+    client: &Client,
+    namespace: &str,
+    metric_host: &str,
+) -> Result<BTreeMap<String, Value>> {
+    let mut objects = BTreeMap::new();
+    let masks = Masks::new(namespace, metric_host)?;
+    for kind in KINDS {
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(kind)?);
+        for object in api.list(&ListParams::default()).await? {
+            let mut object = serde_json::to_value(object)?;
+            // A Deployment names its ReplicaSets by a hash of an internal structure of Go.
+            let owner = object.pointer("/metadata/ownerReferences/0/kind").and_then(Value::as_str);
+            if kind == "ReplicaSet" && owner == Some("Deployment") {
+                continue;
+            }
+            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            forget_the_run(kind, &mut object);
+            masks.apply(&mut object);
+            objects.insert(format!("{kind}/{name}"), object);
+        }
+    }
+    Ok(objects)
+}
+
+impl Record {
+    /// Puts what was said about an object behind what was said before.
+    pub fn tell(&mut self, masks: &Masks, about: &str, reason: &str, message: &str) {
+        let line = format!("{reason}: {}", masks.text(message));
+        self.events.entry(about.to_owned()).or_default().push(line);
+    }
+
+    /// Where `other` differs and no reason is listed; one line each.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        compare_maps("", &self.objects, &other.objects, &mut found, |path, one, two, found| {
+            compare(path, one, two, found);
+        });
+        compare_maps("events of ", &self.events, &other.events, &mut found, |path, one, two, found| {
+            if one != two {
+                found.push(format!("{path}: {one:#?}\n  on the other plane {two:#?}"));
+            }
+        });
+        found.retain(|line| !EXPLAINED.iter().any(|(place, _)| line.contains(place)));
+        found
+    }
+}
+
+fn compare_maps<T: std::fmt::Debug>(
+    prefix: &str,
+    one: &BTreeMap<String, T>,
+    two: &BTreeMap<String, T>,
+    found: &mut Vec<String>,
+    compare: impl Fn(&str, &T, &T, &mut Vec<String>),
+) {
+    for (key, value) in one {
+        match two.get(key) {
+            Some(other) => compare(&format!("{prefix}{key}"), value, other, found),
+            None => found.push(format!("{prefix}{key}: {value:?}, nothing on the other plane")),
+        }
+    }
+    for (key, value) in two.iter().filter(|(key, _)| !one.contains_key(*key)) {
+        found.push(format!("{prefix}{key}: nothing, on the other plane {value:?}"));
+    }
+}
+
+fn compare(path: &str, one: &Value, two: &Value, found: &mut Vec<String>) {
+    match (one, two) {
+        (Value::Object(one), Value::Object(two)) => {
+            let absent = Value::Null;
+            let mut keys: Vec<&String> = one.keys().chain(two.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let (one, two) = (one.get(key).unwrap_or(&absent), two.get(key).unwrap_or(&absent));
+                compare(&format!("{path}.{key}"), one, two, found);
+            }
+        }
+        (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
+            for (index, (one, two)) in one.iter().zip(two).enumerate() {
+                compare(&format!("{path}[{index}]"), one, two, found);
+            }
+        }
+        _ if one == two => {}
+        _ => found.push(format!("{path}: {one}, on the other plane {two}")),
+    }
+}
+
+/// Takes away what says nothing about the outcome: identities, versions, addresses, who wrote which field.
+fn forget_the_run(kind: &str, object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for member in
+            ["uid", "resourceVersion", "managedFields", "creationTimestamp", "namespace", "selfLink"]
+        {
+            metadata.remove(member);
+        }
+        for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(owner) = owner.as_object_mut() {
+                owner.remove("uid");
+            }
+        }
+    }
+    if kind == "Service"
+        && let Some(spec) = object["spec"].as_object_mut()
+    {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
+}
+
+/// What differs from run to run within texts.
+pub struct Masks(Vec<(Regex, &'static str)>);
+
+impl Masks {
+    /// For a story told in `namespace` that asks metrics at `metric_host`.
+    ///
+    /// # Errors
+    /// Never with names as they are used here.
+    pub fn new(namespace: &str, metric_host: &str) -> Result<Self> {
+        let table = [
+            (format!(r"{}\b", regex::escape(metric_host)), "METRICS"),
+            (format!(r"\b{}\b", regex::escape(namespace)), "NAMESPACE"),
+            ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}".to_owned(), "UID"),
+            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z".to_owned(), "TIME"),
+        ];
+        let masks = table.into_iter().map(|(pattern, with)| Ok((Regex::new(&pattern)?, with)));
+        Ok(Self(masks.collect::<Result<_>>()?))
+    }
+
+    fn text(&self, text: &str) -> String {
+        self.0
+            .iter()
+            .fold(text.to_owned(), |text, (pattern, with)| pattern.replace_all(&text, *with).into_owned())
+    }
+
+    fn apply(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.apply(item)),
+            Value::Object(members) => members.values_mut().for_each(|member| self.apply(member)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_differs_from_run_to_run_is_no_difference() {
+        let masks = Masks::new("story-1", "http://127.0.0.1:4000").unwrap();
+        let mut value =
+            json!({"a": "http://127.0.0.1:4000/story-1/x", "b": "2026-01-01T00:00:00Z in story-12"});
+        masks.apply(&mut value);
+        assert_eq!(value, json!({"a": "METRICS/NAMESPACE/x", "b": "TIME in story-12"}));
+    }
+
+    #[test]
+    fn a_difference_says_where_it_is() {
+        let record = |phase: &str, events: &[&str]| Record {
+            objects: [("Rollout/web".to_owned(), json!({"status": {"phase": phase}}))].into(),
+            events: [("Rollout/web".to_owned(), events.iter().map(ToString::to_string).collect())].into(),
+        };
+        let one = record("Healthy", &["A", "B"]);
+        assert_eq!(one.differences(&one), Vec::<String>::new());
+        assert_eq!(
+            one.differences(&record("Paused", &["A", "B"])),
+            ["Rollout/web.status.phase: \"Healthy\", on the other plane \"Paused\""]
+        );
+        assert_eq!(one.differences(&record("Healthy", &["B", "A"])).len(), 1);
+        assert_eq!(one.differences(&Record::default()).len(), 2);
+    }
+}
