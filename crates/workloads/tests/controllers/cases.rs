@@ -20,7 +20,12 @@ pub enum Act {
     DeleteNamespace,
     /// Makes the kubelet of `node-b` fall silent, or speak again.
     SetLost(bool),
+    /// Patches the spec of a node.
+    SetNode(&'static str, Value),
 }
+
+/// How long a state usually must last to be compared.
+const LASTING_SECONDS: f64 = 2.5;
 
 /// One sequence of acts and whose states are compared.
 #[derive(Clone, Debug)]
@@ -35,10 +40,12 @@ pub struct Case {
     pub seconds: u64,
     /// Whether it must have the plane for itself.
     pub is_alone: bool,
+    /// How many seconds a state must last to be compared.
+    pub lasting: f64,
 }
 
 fn case(name: &'static str, seconds: u64, watched: &[Resource], acts: Vec<(u64, Act)>) -> Case {
-    Case { name, acts, watched: watched.to_vec(), seconds, is_alone: false }
+    Case { name, acts, watched: watched.to_vec(), seconds, is_alone: false, lasting: LASTING_SECONDS }
 }
 
 fn labelled(container: Value, policy: &str) -> Value {
@@ -737,8 +744,36 @@ fn losses() -> Vec<Case> {
         (0, lone_pod("loyal", on_b(forever))),
         (0, lone_pod("usual", on_b(json!([])))),
         (5, Act::SetLost(true)),
+        (60, lone_pod("late", on_b(json!([])))),
         (95, Act::SetLost(false)),
     ];
     let lost = case("node lost and found", 120, &[NODES, PODS], acts);
-    vec![Case { is_alone: true, ..lost }]
+    // The real controller looks at its nodes every five seconds.
+    let lost = Case { lasting: 6.0, ..lost };
+    let shut = case(
+        "nodes cordoned and tainted",
+        20,
+        &[NODES, PODS],
+        vec![
+            (
+                0,
+                Act::SetNode(
+                    "node-a",
+                    json!({"taints": [{"key": "lab", "value": "busy", "effect": "NoSchedule"}]}),
+                ),
+            ),
+            (0, Act::SetNode("node-b", json!({"unschedulable": true}))),
+            (4, lone_pod("homeless", json!({}))),
+            (
+                8,
+                lone_pod(
+                    "tolerant",
+                    json!({"nodeSelector": {"name": "node-b"}, "tolerations": [{"operator": "Exists"}]}),
+                ),
+            ),
+            (12, Act::SetNode("node-b", json!({"unschedulable": null}))),
+            (16, Act::SetNode("node-a", json!({"taints": null}))),
+        ],
+    );
+    [lost, shut].into_iter().map(|case| Case { is_alone: true, ..case }).collect()
 }

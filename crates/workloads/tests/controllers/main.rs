@@ -5,7 +5,7 @@
 //! To record it again, start a control plane without nodes and run this test with `GLIDEPATH_RECORD_CONTROLLERS` naming
 //! its kubeconfig. The model kubelet serves the pods on both planes, so that the controllers are all that differs.
 //!
-//! Controllers write as often as they like on the way; what is compared is what lasted [`LASTING_SECONDS`].
+//! Controllers write as often as they like on the way; what is compared is what lasted.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
 
@@ -30,9 +30,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use cases::{Act, Case, cases};
 use story::{Stories, Story, difference, parse_stories, render_stories};
-
-/// How long a state must last to be compared.
-const LASTING_SECONDS: f64 = 2.5;
 
 /// The model nodes of both planes.
 fn nodes() -> [NodeConfig; 2] {
@@ -77,7 +74,7 @@ async fn tell(api: &Api, hub: &Arc<Hub>, case: &Case) -> Story {
     }
     sleep_until(start + Duration::from_secs(case.seconds)).await;
     let mut story = story.lock().unwrap().clone();
-    story.close(start.elapsed().as_secs_f64(), LASTING_SECONDS);
+    story.close(case.lasting);
     story
 }
 
@@ -98,6 +95,9 @@ async fn perform(api: &Api, namespace: &str, act: &Act, story: &Mutex<Story>) {
             let lost = if *lost { json!("true") } else { json!(null) };
             let patch = json!({"metadata": {"annotations": {"sandbox.glidepath.dev/lost": lost}}});
             api.send_patch(&NODES, &Key::new("", "node-b"), None, &patch).await.unwrap();
+        }
+        Act::SetNode(node, spec) => {
+            api.send_patch(&NODES, &Key::new("", *node), None, &json!({"spec": spec})).await.unwrap();
         }
         Act::DeleteNamespace => {
             api.send_delete(&NAMESPACES, &Key::new("", namespace), &DeleteOptions::default()).await.unwrap();
@@ -157,7 +157,9 @@ async fn the_controllers_come_to_what_the_real_ones_came_to() {
         match known.get(&name) {
             None => wrong.push(format!("{name}: not recorded")),
             Some(real) => {
-                wrong.extend(difference(real, &story).map(|difference| format!("{name}: {difference}")));
+                let mut real = real.clone();
+                real.close(cases().iter().find(|case| case.name == name).unwrap().lasting);
+                wrong.extend(difference(&real, &story).map(|difference| format!("{name}: {difference}")));
             }
         }
     }

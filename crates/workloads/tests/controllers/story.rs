@@ -72,14 +72,10 @@ impl Story {
     }
 
     /// Drops what did not last.
-    pub fn close(&mut self, end: f64, lasting: f64) {
+    pub fn close(&mut self, lasting: f64) {
         for sights in self.objects.values_mut() {
-            let ends: Vec<f64> = sights
-                .iter()
-                .skip(1)
-                .map(|sight| sight.seconds)
-                .chain([f64::INFINITY.min(end + lasting)])
-                .collect();
+            let ends: Vec<f64> =
+                sights.iter().skip(1).map(|sight| sight.seconds).chain([f64::INFINITY]).collect();
             let mut kept: Vec<Sight> = Vec::new();
             for (sight, end) in sights.iter().zip(ends) {
                 let lasted = sight.text == "gone\n" || end - sight.seconds >= lasting;
