@@ -178,7 +178,8 @@ fn corpus_super_hello_is_switched_by_a_person() {
     let Some(mut documents) = published("super-hello-bluegreen.yaml") else { return };
     // As published the probe's port is "8080", a name without a letter: no API server makes a ReplicaSet of that.
     for rollout in documents.iter_mut().filter(|document| document["kind"] == "Rollout") {
-        rollout["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] = json!(8080);
+        rollout["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] =
+            json!(8080);
     }
     let rollout = one(&documents, "Rollout");
     let story = Story::named("super-hello", &["R-006", "R-043"])
