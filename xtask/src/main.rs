@@ -23,6 +23,8 @@ Commands:
   bench [ARGS]    measure the controller; prints a table and writes JSON
   bench --real [--controller-cmd 'CMD …'] [ARGS]
                   the same on a real control plane, for our controller or another one
+  soak [ARGS]     every story again with each possible mishap of the controller, and 100,000 random releases;
+                  with words only the stories whose names contain one of them; --every N: every N-th mishap
   fuzz [SECONDS]  throw mutated input at every parser, 60 seconds each unless said otherwise
 ";
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "check" => check::all(),
         "gen" => r#gen::run(&rest),
         "bench" => run::bench(&rest),
+        "soak" => run::soak(&rest),
         "fuzz" => run::fuzz(&rest),
         "help" | "--help" | "-h" => {
             run::say(USAGE);

@@ -87,3 +87,30 @@ pub(crate) fn bench(rest: &[String]) -> Result<()> {
 pub(crate) fn fuzz(rest: &[String]) -> Result<()> {
     cargo(&with_rest(&["run", "--profile", "fuzz", "--quiet", "--package", "glidepath-fuzz", "--"], rest))
 }
+
+/// Random releases of each of the four kinds that `soak` goes through.
+const SOAK_CASES: &str = "25000";
+
+/// `cargo xtask soak`: random releases through the decisions, then the walk.
+pub(crate) fn soak(rest: &[String]) -> Result<()> {
+    if rest.is_empty() {
+        let mut properties = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        properties
+            .args(["test", "--profile", "fuzz", "--quiet", "--package", "glidepath-core", "--lib"])
+            .args(["rollout::tests::properties", "--", "--nocapture"])
+            .env("PROPTEST_CASES", SOAK_CASES);
+        command(&mut properties)?;
+    }
+    let walk = [
+        "run",
+        "--profile",
+        "fuzz",
+        "--quiet",
+        "--package",
+        "glidepath-scenarios",
+        "--bin",
+        "glidepath-soak",
+        "--",
+    ];
+    cargo(&with_rest(&walk, rest))
+}

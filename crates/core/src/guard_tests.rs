@@ -66,6 +66,7 @@ fn traffic(world: &World, canary_weight: i32, stable_weight: i32) -> Action {
             stable_hash: hash_of(world, "web:1"),
             routes: Vec::new(),
             managed_route_names: Vec::new(),
+            routes_off: false,
         },
     }
 }

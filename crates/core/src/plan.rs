@@ -95,6 +95,15 @@ pub struct Event {
 pub enum Action {
     /// Emit an Event. Never stops a plan.
     Emit(Event),
+    /// Emit an Event on the Rollout that controls the plan's object (O-433). Never stops a plan.
+    EmitOnRollout {
+        /// Name of the Rollout.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// The Event.
+        event: Event,
+    },
     /// Create a ReplicaSet with 0 replicas.
     CreateReplicaSet {
         /// Its name.
@@ -255,6 +264,7 @@ impl Action {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Emit(_) => "emit",
+            Self::EmitOnRollout { .. } => "emitOnRollout",
             Self::CreateReplicaSet { .. } => "createReplicaSet",
             Self::ScaleReplicaSet { .. } => "scaleReplicaSet",
             Self::PatchReplicaSet { .. } => "patchReplicaSet",

@@ -132,6 +132,9 @@ pub struct WantedTraffic {
     pub routes: Vec<ManagedRoute>,
     /// Every name in `trafficRouting.managedRoutes`, in order: what the controller may remove.
     pub managed_route_names: Vec<String>,
+    /// Managed routes have no place in this situation and go as a whole (T-082), not by a step.
+    #[serde(default)]
+    pub routes_off: bool,
 }
 
 impl WantedTraffic {

@@ -51,6 +51,7 @@ pub struct World {
     pub last: Plan,
     pods: BTreeMap<String, Vec<Option<Timestamp>>>,
     created: i64,
+    parked_routers: Vec<RouterObservation>,
 }
 
 impl World {
@@ -109,6 +110,7 @@ impl World {
             last: Plan::default(),
             pods: BTreeMap::new(),
             created: 0,
+            parked_routers: Vec::new(),
         }
     }
 
@@ -287,6 +289,23 @@ impl World {
         self.fates.clear();
         for ready in self.pods.values_mut().flatten() {
             *ready = Some(ready.map_or(self.snapshot.now, |at| at.min(self.snapshot.now)));
+        }
+    }
+
+    /// Shows the routers only while the strategy uses them; their routes stay as they are meanwhile.
+    pub fn follow_routing(&mut self) {
+        let routed = self.snapshot.rollout.spec.strategy.canary.as_ref();
+        let routed = routed.is_some_and(|canary| canary.traffic_routing.is_some());
+        if routed == self.snapshot.routers.is_empty() {
+            std::mem::swap(&mut self.snapshot.routers, &mut self.parked_routers);
+        }
+    }
+
+    /// Lets every pod of an image lose its readiness for good; new ones become what they become.
+    pub fn crash(&mut self, image: &str) {
+        let Some(name) = self.set_of(image).map(|set| set.metadata.name.clone()) else { return };
+        for ready in self.pods.get_mut(&name).into_iter().flatten() {
+            *ready = None;
         }
     }
 

@@ -158,7 +158,10 @@ fn behind_cause(view: &View<'_>) -> Option<Cause> {
 
 fn doing(action: &Action) -> Option<String> {
     let object = match action {
-        Action::Emit(_) | Action::PatchStatus { .. } | Action::PatchSelf { .. } => return None,
+        Action::Emit(_)
+        | Action::EmitOnRollout { .. }
+        | Action::PatchStatus { .. }
+        | Action::PatchSelf { .. } => return None,
         Action::ScaleReplicaSet { name, from, to, .. } => format!("{name} from {from} to {to}"),
         Action::SwitchService { name, from, to, .. } => format!("{name} from {from:?} to {to:?}"),
         Action::SetTraffic { router, wanted } => {

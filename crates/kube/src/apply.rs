@@ -133,7 +133,7 @@ impl Applier<'_> {
         if !self.urgent {
             self.server.wait_for_turn().await;
         }
-        if !matches!(action, Action::Emit(_)) {
+        if !matches!(action, Action::Emit(_) | Action::EmitOnRollout { .. }) {
             tracing::debug!(
                 namespace = &*self.key.namespace,
                 name = &*self.key.name,
@@ -145,6 +145,10 @@ impl Applier<'_> {
         match action {
             Action::Emit(event) => {
                 self.emit(event);
+                Ok(())
+            }
+            Action::EmitOnRollout { name, uid, event } => {
+                self.emit_on_rollout(name, uid, event);
                 Ok(())
             }
             Action::CreateReplicaSet { object, .. } => self.create(Kind::ReplicaSet, object, applied).await,
@@ -206,6 +210,20 @@ impl Applier<'_> {
         }
         log_event(self.subject, event);
         self.recorder.record(self.subject, event, self.gatherer.clock.now());
+    }
+
+    fn emit_on_rollout(&self, name: &str, uid: &str, event: &Event) {
+        let subject = Subject {
+            api_version: names::API_VERSION,
+            kind: names::KIND_ROLLOUT,
+            namespace: self.key.namespace.to_string(),
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            resource_version: String::new(),
+        };
+        self.metrics.count_event(&self.sibling(name), event);
+        log_event(&subject, event);
+        self.recorder.record(&subject, event, self.gatherer.clock.now());
     }
 
     fn own_kind(&self) -> Kind {
@@ -294,13 +312,13 @@ impl Applier<'_> {
         let objects = objects.map_err(|error| Halt::Unusable(error.to_string()))?;
         let rendered =
             glidepath_traffic::render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
-        for Rendered { object, document, event } in rendered {
+        for Rendered { object, document, events } in rendered {
             let reference = routers::reference(&object);
             let path = self.gatherer.path(reference.kind, &reference.key);
             let stored = self.server.replace(&path, &document).await?;
             let awaited = Awaited::Reached(stored.identity().1);
             applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
-            if let Some((reason, message)) = event {
+            for (reason, message) in events {
                 let event = Event { event_type: EventType::Normal, reason: reason.to_owned(), message };
                 self.emit(&event);
             }

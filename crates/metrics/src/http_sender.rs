@@ -15,6 +15,9 @@ pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A request that took too long, in the words of Go's client.
+const LATE: &str = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+
 /// Redirects that are followed.
 const REDIRECTS: usize = 10;
 
@@ -58,19 +61,24 @@ impl Sender for HttpSender {
         let url: Url =
             request.url.parse().map_err(|error| fail(SendErrorKind::Invalid, format!("{error}")))?;
         if request.timeout.is_zero() {
-            return Err(fail(SendErrorKind::Timeout, "no time is left for the request".to_owned()));
+            return Err(fail(SendErrorKind::Timeout, LATE.to_owned()));
         }
         let client = if request.insecure { &self.trusting } else { &self.verifying };
         let mut builder = client.request(method, url).timeout(request.timeout).body(request.body);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let seconds = request.timeout.as_secs_f64();
         let failed = |error: reqwest::Error| match kind_of(&error) {
-            SendErrorKind::Timeout => fail(SendErrorKind::Timeout, format!("no answer within {seconds} s")),
+            SendErrorKind::Timeout => fail(SendErrorKind::Timeout, LATE.to_owned()),
             kind => fail(kind, causes(&error)),
         };
-        let mut response = builder.send().await.map_err(&failed)?;
+        let mut response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) => match refused_by(&error).await {
+                Some(text) => return Err(fail(SendErrorKind::Connect, text)),
+                None => return Err(failed(error)),
+            },
+        };
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(&failed)? {
@@ -94,6 +102,27 @@ fn kind_of(error: &reqwest::Error) -> SendErrorKind {
     } else {
         SendErrorKind::Transport
     }
+}
+
+/// A connection that was refused, or a name that is unknown, in the words of Go's client: they end up in messages of
+/// runs and Rollouts, where people look for them.
+async fn refused_by(error: &reqwest::Error) -> Option<String> {
+    let url = error.url()?;
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            let mut found = tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await.ok()?;
+            return Some(format!("dial tcp {}: connect: connection refused", found.next()?));
+        }
+        if cause.to_string().contains("dns error") {
+            return Some(format!("dial tcp: lookup {host}: no such host"));
+        }
+        next = cause.source();
+    }
+    None
 }
 
 /// `GET` as Go's client writes it in errors: `Get`.

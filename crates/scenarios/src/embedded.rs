@@ -13,12 +13,13 @@ use glidepath_core::snapshot::Settings;
 use glidepath_kube::lease::LeaseOptions;
 use glidepath_kube::{Decisions, Options};
 use glidepath_metrics::{HttpRequest, HttpResponse, SendError, Sender};
-use glidepath_sandbox::Sandbox;
+use glidepath_sandbox::{ApiService, Faults, Sandbox};
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::{Controller, Workloads};
 use kube::Client;
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tower::Layer as _;
 
 use crate::manifests::istio_definitions;
 use crate::metric_host::Script;
@@ -26,11 +27,14 @@ use crate::permissions::{ACCOUNT, apply_permissions, shipped};
 use crate::plane::Plane;
 use crate::run::tell;
 use crate::story::Story;
+use crate::walk::{Inspected, Inspector, Lateness};
 
 /// Where metrics are asked in virtual time; nothing resolves this name.
 const METRIC_HOST: &str = "http://metrics.test";
 /// What our controller calls itself in the plane's audit.
 pub const CONTROLLER: &str = "glidepath";
+/// How long a killed controller stays away.
+const RESTART: Duration = Duration::from_secs(1);
 /// When every story in virtual time begins.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
 
@@ -68,6 +72,21 @@ pub fn in_virtual_time_with<T>(
     })
 }
 
+/// What stands between the controller and the plane.
+pub(crate) type Layers = (Faults, Lateness, Arc<Inspector>);
+
+/// As [`in_virtual_time`], with layers between the controller and the plane.
+pub(crate) fn in_virtual_time_behind<T>(
+    layers: Layers,
+    play: impl AsyncFnOnce(&EmbeddedPlane) -> Result<T>,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    runtime.block_on(async {
+        let plane = EmbeddedPlane::start_behind(Terms::usual()?, Some(layers)).await?;
+        play(&plane).await
+    })
+}
+
 /// On which terms our controller works, and how long a story waits for it.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -101,7 +120,7 @@ pub struct EmbeddedPlane {
     sandbox: Sandbox,
     script: Script,
     _workloads: Workloads,
-    controller: JoinHandle<()>,
+    controller: Mutex<JoinHandle<()>>,
     patience: Duration,
     glance: Duration,
 }
@@ -120,6 +139,10 @@ impl EmbeddedPlane {
     /// # Errors
     /// When the definitions or permissions cannot be installed.
     pub async fn start_with(terms: Terms) -> Result<Self> {
+        Self::start_behind(terms, None).await
+    }
+
+    async fn start_behind(terms: Terms, layers: Option<Layers>) -> Result<Self> {
         let beginning = BEGINNING.parse().context("the beginning of time")?;
         let clock = Clock::starting_at(beginning);
         let sandbox = Sandbox::builder().clock(clock).seed(1).build()?;
@@ -127,15 +150,29 @@ impl EmbeddedPlane {
         apply_permissions(&sandbox.client("administrator", "default"), &terms.permissions).await?;
         let workloads = start_workloads(&sandbox, clock);
         let script = Script::default();
-        let sender = Arc::new(Scripted(script.clone()));
-        let client = sandbox.client_of_service_account(CONTROLLER, ACCOUNT.0, ACCOUNT.1);
-        let options = options(terms.elects);
-        let controller = tokio::spawn(async move {
-            // Ends only with the runtime; an error would show in the story as nothing happening.
-            let _ = glidepath_kube::run(client, clock, options, sender, std::future::pending()).await;
-        });
+        let client = match layers {
+            Some((faults, lateness, inspector)) => {
+                inspector.look_through(sandbox.client("inspector", "default"));
+                let layer = tower::layer::layer_fn(move |service: ApiService| {
+                    faults.layer(lateness.layer(Inspected::new(service, Arc::clone(&inspector))))
+                });
+                sandbox.client_with_layer(CONTROLLER, "default", &layer)
+            }
+            None => sandbox.client_of_service_account(CONTROLLER, ACCOUNT.0, ACCOUNT.1),
+        };
+        let controller = Mutex::new(start_controller(client, clock, &script, options(terms.elects)));
         let Terms { patience, glance, .. } = terms;
         Ok(Self { sandbox, script, _workloads: workloads, controller, patience, glance })
+    }
+
+    /// Kills the controller once `doom` comes true and starts another, which meets no mishap any more.
+    pub(crate) async fn restart_when(&self, doom: impl Future<Output = ()>) {
+        doom.await;
+        self.controller.lock().unwrap_or_else(PoisonError::into_inner).abort();
+        tokio::time::sleep(RESTART).await;
+        let client = self.sandbox.client_of_service_account(CONTROLLER, ACCOUNT.0, ACCOUNT.1);
+        *self.controller.lock().unwrap_or_else(PoisonError::into_inner) =
+            start_controller(client, self.sandbox.clock(), &self.script, options(false));
     }
 
     /// The plane's API server.
@@ -147,8 +184,16 @@ impl EmbeddedPlane {
 
 impl Drop for EmbeddedPlane {
     fn drop(&mut self) {
-        self.controller.abort();
+        self.controller.lock().unwrap_or_else(PoisonError::into_inner).abort();
     }
+}
+
+fn start_controller(client: Client, clock: Clock, script: &Script, options: Options) -> JoinHandle<()> {
+    let sender = Arc::new(Scripted(script.clone()));
+    tokio::spawn(async move {
+        // Ends only with the runtime; an error would show in the story as nothing happening.
+        let _ = glidepath_kube::run(client, clock, options, sender, std::future::pending()).await;
+    })
 }
 
 fn options(elects: bool) -> Options {

@@ -14,3 +14,4 @@ pub mod record;
 pub mod run;
 pub mod stories;
 pub mod story;
+pub mod walk;

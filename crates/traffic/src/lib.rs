@@ -84,8 +84,8 @@ pub struct Rendered {
     pub object: ObjectRef,
     /// The whole document to write.
     pub document: Value,
-    /// Reason and message of the Normal Event that belongs to the write (O-424, O-425).
-    pub event: Option<(&'static str, String)>,
+    /// Reasons and messages of the Normal Events that belong to the write, in order (O-424, O-425).
+    pub events: Vec<(&'static str, String)>,
 }
 
 /// The routers of a Rollout in the order in which they are driven, each with the objects it looks at.

@@ -50,6 +50,7 @@ fn wanted(canary: i32) -> WantedTraffic {
         stable_hash: "6f5c".to_owned(),
         routes: Vec::new(),
         managed_route_names: Vec::new(),
+        routes_off: false,
     }
 }
 

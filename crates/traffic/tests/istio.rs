@@ -55,6 +55,7 @@ fn wanted(canary: i32) -> WantedTraffic {
         stable_hash: "6f5c".to_owned(),
         routes: Vec::new(),
         managed_route_names: Vec::new(),
+        routes_off: false,
     }
 }
 
@@ -114,8 +115,8 @@ fn a_weight_change_says_so_as_the_reference_does() {
     let objects = seen(&rollout, &[virtual_service(&json!([main_route(100, 0)]))]);
     let written = render(&RouterKind::Istio, &rollout, &objects, &wanted(5)).unwrap();
     assert_eq!(
-        written[0].event,
-        Some(("Updated VirtualService", "VirtualService `shop` set to desiredWeight '5'".to_owned()))
+        written[0].events,
+        [("Updated VirtualService", "VirtualService `shop` set to desiredWeight '5'".to_owned())]
     );
 }
 
@@ -190,11 +191,11 @@ fn subsets_follow_the_hashes() {
         })
     );
     assert_eq!(
-        written[0].event,
-        Some((
+        written[0].events,
+        [(
             "UpdatedDestinationRule",
             "DestinationRule shop subset updated (canary: 9d2b, stable: 6f5c)".to_owned()
-        ))
+        )]
     );
     let objects = seen(&rollout, &[route, written[0].document.clone()]);
     let observation = read(&RouterKind::Istio, &rollout, &objects);
@@ -227,6 +228,81 @@ fn header_routes_are_level_triggered() {
     assert!(with.is_carried_by(&observation));
     let gone = rendered(&rollout, &after, &wanted(20)).unwrap();
     assert_eq!(gone, virtual_service(&json!([main_route(80, 20)])));
+}
+
+/// O-424: managed routes that come by a step, go by a step, or go because the update is over.
+#[test]
+fn what_becomes_of_managed_routes_is_told_r_085_o_424() {
+    let rollout = rollout(&by_service(), &["beta", "copy"]);
+    let beta = json!({"name": "beta", "route": []});
+    let copy = json!({"name": "copy", "mirror": {"host": "shop-canary"}, "route": []});
+    let header = glidepath_core::traffic::ManagedRoute::Header { name: "beta".to_owned(), matches: vec![] };
+    let mirror = glidepath_core::traffic::ManagedRoute::Mirror {
+        name: "copy".to_owned(),
+        matches: vec![],
+        percentage: None,
+    };
+    let rows = [
+        (
+            "a header route",
+            json!([main_route(80, 20)]),
+            vec![header.clone()],
+            false,
+            vec!["set headerRoute 'beta'"],
+        ),
+        ("a mirror route", json!([main_route(80, 20)]), vec![mirror], false, vec!["set mirrorRoute 'copy'"]),
+        (
+            "taken away by its step",
+            json!([copy, main_route(80, 20)]),
+            vec![],
+            false,
+            vec!["set mirrorRoute 'copy'"],
+        ),
+        (
+            "the update is over",
+            json!([beta, main_route(80, 20)]),
+            vec![],
+            true,
+            vec!["removed all managed routes."],
+        ),
+        (
+            "a weight with it",
+            json!([main_route(100, 0)]),
+            vec![header],
+            false,
+            vec!["set headerRoute 'beta'", "set to desiredWeight '20'"],
+        ),
+    ];
+    for (case, http, routes, routes_off, want) in rows {
+        let wanted = WantedTraffic { routes, routes_off, ..wanted(20) };
+        let objects = seen(&rollout, &[virtual_service(&http)]);
+        let written = render(&RouterKind::Istio, &rollout, &objects, &wanted).unwrap();
+        let told: Vec<String> = written[0].events.iter().map(|(_, message)| message.clone()).collect();
+        let want: Vec<String> = want.iter().map(|text| format!("VirtualService `shop` {text}")).collect();
+        assert_eq!(told, want, "{case}");
+    }
+}
+
+/// T-242: a destination without a share is copied into a mirror route without a weight.
+#[test]
+fn a_mirror_route_leaves_out_a_weight_of_zero() {
+    let rollout = rollout(&by_service(), &["copy"]);
+    let with = WantedTraffic {
+        routes: vec![glidepath_core::traffic::ManagedRoute::Mirror {
+            name: "copy".to_owned(),
+            matches: vec![],
+            percentage: Some(30),
+        }],
+        ..wanted(0)
+    };
+    let after = rendered(&rollout, &virtual_service(&json!([main_route(100, 0)])), &with).unwrap();
+    let weights: Vec<Option<i64>> = after["spec"]["http"][0]["route"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|destination| destination.get("weight").and_then(Value::as_i64))
+        .collect();
+    assert_eq!(weights, [Some(100), None]);
 }
 
 /// T-119, T-205, T-215 to T-219: what is wrong is named, with the reference's words.

@@ -153,3 +153,59 @@ fn the_committed_files_are_up_to_date() {
         assert!(found == text, "{name} differs: run `cargo xtask gen`");
     }
 }
+
+#[test]
+fn the_definition_of_rollouts_says_what_clients_rely_on_r001_to_r005() {
+    let crd = rollout();
+    let version = &crd["spec"]["versions"][0];
+    assert_eq!(crd["metadata"]["name"], "rollouts.argoproj.io", "R-001");
+    assert_eq!(crd["spec"]["names"]["shortNames"], json!(["ro"]), "R-001");
+    assert_eq!(version["name"], "v1alpha1", "R-001");
+    assert_eq!(
+        version["subresources"]["scale"],
+        json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.HPAReplicas",
+            "labelSelectorPath": ".status.selector"}),
+        "R-002"
+    );
+    let columns: Vec<(&str, &str)> = version["additionalPrinterColumns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| (column["name"].as_str().unwrap(), column["jsonPath"].as_str().unwrap()))
+        .collect();
+    let want = [
+        ("Desired", ".spec.replicas"),
+        ("Current", ".status.replicas"),
+        ("Up-to-date", ".status.updatedReplicas"),
+        ("Available", ".status.availableReplicas"),
+        ("Age", ".metadata.creationTimestamp"),
+    ];
+    assert_eq!(columns, want, "R-003");
+    let rows = rows(&crd);
+    let canary = ".spec.strategy.canary";
+    let antiaffinity = "antiAffinity.preferredDuringSchedulingIgnoredDuringExecution";
+    for (path, required) in [
+        (".".to_owned(), json!(["spec"])),
+        (".spec.strategy.blueGreen".to_owned(), json!(["activeService"])),
+        (format!("{canary}.{antiaffinity}"), json!(["weight"])),
+        (format!("{canary}.pingPong"), json!(["pingService", "pongService"])),
+        (format!("{canary}.replicaProgressThreshold"), json!(["type", "value"])),
+        (format!("{canary}.steps[].experiment"), json!(["templates"])),
+        (format!("{canary}.steps[].experiment.templates[]"), json!(["name", "specRef"])),
+        (format!("{canary}.steps[].experiment.analyses[]"), json!(["name", "templateName"])),
+        (format!("{canary}.steps[].analysis.args[]"), json!(["name"])),
+        (format!("{canary}.steps[].setHeaderRoute.match[]"), json!(["headerName", "headerValue"])),
+        (format!("{canary}.steps[].setMirrorRoute"), json!(["name"])),
+        (format!("{canary}.steps[].plugin"), json!(["name"])),
+        (format!("{canary}.trafficRouting.managedRoutes[]"), json!(["name"])),
+        (".spec.template.spec".to_owned(), json!(["containers"])),
+    ] {
+        assert_eq!(rows[&path].get("required"), Some(&required), "R-004: {path}");
+    }
+    assert_eq!(rows[".spec"].get("required"), None, "R-004: selector and template may be absent");
+    assert_eq!(
+        rows[".spec.selector"]["cel"],
+        json!([{"message": ".spec.selector is immutable", "rule": "self == oldSelf"}]),
+        "R-005"
+    );
+}

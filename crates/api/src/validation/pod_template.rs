@@ -105,6 +105,9 @@ fn validate_volumes<'a>(volumes: &'a [Value], path: &str) -> Result<BTreeSet<&'a
     Ok(names)
 }
 
+/// What the API machinery of the reference says of a name that no environment variable may have.
+const ENV_NAME: &str = "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')";
+
 fn validate_containers<'a>(
     containers: &'a [Value],
     volumes: &BTreeSet<&str>,
@@ -121,8 +124,13 @@ fn validate_containers<'a>(
         }
         validate_ports(items(container, "ports"), &format!("{path}.ports"))?;
         for (index, variable) in items(container, "env").iter().enumerate() {
-            if text(variable, "name").is_empty() {
-                return Err(FieldError::required(&format!("{path}.env[{index}].name"), ""));
+            let (name, path) = (text(variable, "name"), format!("{path}.env[{index}].name"));
+            if name.is_empty() {
+                return Err(FieldError::required(&path, ""));
+            }
+            let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+            if !name.chars().all(is_known) || name.starts_with(|letter: char| letter.is_ascii_digit()) {
+                return Err(FieldError::invalid(&path, &name, ENV_NAME));
             }
         }
         validate_mounts(items(container, "volumeMounts"), volumes, &format!("{path}.volumeMounts"))?;

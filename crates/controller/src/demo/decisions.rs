@@ -58,6 +58,7 @@ fn describe_action(action: &Action) -> Option<String> {
             format!("warns {}: {}", event.reason, event.message)
         }
         Action::Emit(_)
+        | Action::EmitOnRollout { .. }
         | Action::PatchReplicaSet { .. }
         | Action::PatchPod { .. }
         | Action::PatchSelf { .. } => return None,

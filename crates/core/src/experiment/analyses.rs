@@ -2,14 +2,14 @@
 
 use glidepath_api::{
     AnalysisPhase, AnalysisTemplateRef, Argument, ExperimentAnalysisRunStatus, ExperimentAnalysisTemplateRef,
-    Time,
+    Time, names,
 };
 use glidepath_lang::placeholder::{TemplateIdentity, resolve_experiment_text};
 
 use super::round::Round;
 use crate::analysis::creation::{Placement, build_experiment_run, place_run};
 use crate::analysis::templates::{Catalog, CollectError, Collected, build_run_spec, collect};
-use crate::plan::{Action, EventType};
+use crate::plan::{Action, Event, EventType};
 
 impl<'a> Round<'a> {
     /// Starts, follows or ends one analysis.
@@ -168,6 +168,16 @@ impl<'a> Round<'a> {
         if !entry.message.is_empty() {
             text = format!("{text}: {}", entry.message);
         }
-        self.emit(super::phase::event_type(phase), &format!("AnalysisRun{phase}"), text);
+        let reason = format!("AnalysisRun{phase}");
+        if let Some(rollout) =
+            self.experiment().metadata.controller_of().filter(|owner| owner.kind == names::KIND_ROLLOUT)
+        {
+            // Always a warning there, whatever became of the analysis (O-433): notifications are subscribed to it.
+            let event =
+                Event { event_type: EventType::Warning, reason: reason.clone(), message: text.clone() };
+            let (name, uid) = (rollout.name.clone(), rollout.uid.clone());
+            self.plan.push("report", Action::EmitOnRollout { name, uid, event });
+        }
+        self.emit(super::phase::event_type(phase), &reason, text);
     }
 }

@@ -69,7 +69,9 @@ impl<'a> Pass<'a> {
         let is_released = !self.ro.spec.paused
             && status.pause_conditions.is_empty()
             && status.blue_green.scale_up_preview_check_point;
-        if is_past_promotion || self.promotes_fully() || (!is_new_update && is_released) {
+        // Going back to the stable version: it is held at full size in every pass.
+        let is_stable = self.sets.distinct_stable().is_none() && !status.stable_rs.is_empty();
+        if is_past_promotion || is_stable || self.promotes_fully() || (!is_new_update && is_released) {
             self.replicas
         } else {
             count

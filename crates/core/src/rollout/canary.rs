@@ -126,7 +126,8 @@ impl Pass<'_> {
     /// Recorded weights, raised to what the routers were read to carry: no side loses pods that a route still needs
     /// (invariant 4). A router that cannot be read may send everything to stable.
     fn weights_in_force(&self, status: &RolloutStatus) -> Option<(i32, i32)> {
-        let recorded = Self::recorded(status)?;
+        // Where nothing is recorded yet, as after a change of strategy, the routers alone count.
+        let recorded = Self::recorded(status).or((!self.snap.routers.is_empty()).then_some((0, 0)))?;
         Some(self.snap.routers.iter().fold(recorded, |(canary, stable), router| match &router.weights {
             Some(carried) => (canary.max(carried.canary), stable.max(carried.stable)),
             None => (canary, self.ro.max_weight()),

@@ -90,6 +90,7 @@ pub fn project(snapshot: &mut RolloutSnapshot, action: &Action) {
         Action::SetTraffic { .. }
         | Action::EvictPod { .. }
         | Action::Emit(_)
+        | Action::EmitOnRollout { .. }
         | Action::CreateService { .. }
         | Action::DeleteService { .. }
         | Action::CreateJob { .. }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use glidepath_api::cluster::ReplicaSet;
 use glidepath_api::meta::LabelSelector;
-use glidepath_api::{Rollout, names, rollout_condition as kinds};
+use glidepath_api::{Rollout, Time, names, rollout_condition as kinds};
 use glidepath_gocompat::quote::quote;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions;
@@ -18,8 +19,10 @@ use crate::snapshot::Failure;
 const NOT_COPIED: [&str; 5] =
     [names::LAST_APPLIED, names::REVISION, names::REVISION_HISTORY, names::DESIRED_REPLICAS, names::NOTIFIED];
 
-/// Seconds until creating a ReplicaSet is tried again.
-const CREATE_RETRY_SECONDS: i64 = 10;
+/// The longest wait before a creation that failed is tried again.
+const LONGEST_RETRY_SECONDS: i64 = 10;
+/// Reason of a creation that failed.
+const CREATE_ERROR: &str = "ReplicaSetCreateError";
 
 impl Pass<'_> {
     /// Creates the ReplicaSet of the current template, or deals with what came of the last attempt (R-250, R-259,
@@ -33,6 +36,9 @@ impl Pass<'_> {
             .find(|failure| failure.verb == "createReplicaSet" && failure.object == name);
         if let Some(failure) = failed {
             self.handle_failed_create(&name, failure);
+            return;
+        }
+        if self.wait_to_create_again(&name) {
             return;
         }
         let revision = self.sets.max_old_revision() + 1;
@@ -109,25 +115,52 @@ impl Pass<'_> {
                 return;
             }
         }
+        if let Some(problem) = template_problem(name, failure) {
+            self.report_invalid_spec(problem);
+            return;
+        }
         let message = format!("Failed to create new replica set {}: {}", quote(name), failure.message);
-        self.warn("ReplicaSetCreateError", message.clone());
+        self.warn(CREATE_ERROR, message.clone());
         let mut status = self.ro.status.clone();
+        let since = conditions::find(&status, kinds::PROGRESSING)
+            .filter(|known| known.reason == CREATE_ERROR)
+            .map_or(self.now, |known| known.last_transition_time);
         conditions::remove(&mut status, kinds::PROGRESSING);
-        conditions::set(
-            &mut status,
-            conditions::condition(kinds::PROGRESSING, "False", "ReplicaSetCreateError", &message, self.now),
-        );
-        // The failure is dealt with once; the next round tries again.
+        let mut condition =
+            conditions::condition(kinds::PROGRESSING, "False", CREATE_ERROR, &message, self.now);
+        condition.last_transition_time = since;
+        conditions::set(&mut status, condition);
+        // The failure is dealt with once; a later round tries again.
         self.out.must_observe = true;
-        let retry = self.in_seconds(CREATE_RETRY_SECONDS);
+        self.block_on_creation(name, &message, self.in_seconds(retry_seconds(since, self.now)));
+        self.persist_conditions(status);
+    }
+
+    /// A set that could not be created is tried again after 1, 1, 2, 4 and so on up to 10 seconds: what keeps it from
+    /// being created is seldom mended at once.
+    fn wait_to_create_again(&mut self, name: &str) -> bool {
+        let Some(known) = conditions::find(&self.ro.status, kinds::PROGRESSING) else { return false };
+        let is_about_it = known.reason == CREATE_ERROR
+            && known.message.starts_with(&format!("Failed to create new replica set {}: ", quote(name)))
+            && self.ro.status.observed_generation == self.ro.metadata.generation.to_string();
+        let seconds = retry_seconds(known.last_transition_time, known.last_update_time);
+        let retry = known.last_update_time.plus_seconds(seconds).timestamp();
+        if !is_about_it || retry <= self.snap.now {
+            return false;
+        }
+        let message = known.message.clone();
+        self.block_on_creation(name, &message, retry);
+        true
+    }
+
+    fn block_on_creation(&mut self, name: &str, message: &str, retry: Timestamp) {
         self.wake_by(retry);
         self.block(
             "replica-set-not-created",
             BlockerOwner::Cluster,
             Some(retry),
-            format!("ReplicaSet {name} to be creatable: {}", failure.message),
+            format!("ReplicaSet {name} to be creatable: {message}"),
         );
-        self.persist_conditions(status);
     }
 
     /// Writes the revision to the Rollout and says so, if it changed.
@@ -179,6 +212,24 @@ impl Pass<'_> {
         }
         self.set_rollout_revision(revision);
     }
+}
+
+/// Seconds until a creation that has failed since `since`, last at `last`, is tried again.
+fn retry_seconds(since: Time, last: Time) -> i64 {
+    last.timestamp().duration_since(since.timestamp()).as_secs().clamp(1, LONGEST_RETRY_SECONDS)
+}
+
+/// What is wrong with the pod template, when the API server refused a ReplicaSet because of it: the reference finds
+/// the same with its own copy of the server's rules, before it tries. Rules about `hostNetwork` its copy
+/// passes over.
+fn template_problem<'f>(name: &str, failure: &'f Failure) -> Option<&'f str> {
+    let prefix = format!("ReplicaSet.apps {} is invalid: ", quote(name));
+    let errors = failure.message.strip_prefix(&prefix).filter(|_| failure.code == 422)?;
+    let first = match errors.strip_prefix('[') {
+        Some(several) => several.split(", spec.template").next()?.trim_end_matches(']'),
+        None => errors,
+    };
+    (first.starts_with("spec.template.") && !first.contains("hostNetwork")).then_some(first)
 }
 
 /// Annotations a ReplicaSet takes over from its Rollout.

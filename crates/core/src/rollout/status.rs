@@ -115,7 +115,7 @@ impl Pass<'_> {
 
 /// The status as JSON. Once an update has been recorded both strategies have their object, empty or not, as clients
 /// of the reference find it; before that, neither.
-fn to_json(status: &RolloutStatus) -> Value {
+pub(crate) fn to_json(status: &RolloutStatus) -> Value {
     let mut json = serde_json::to_value(status).unwrap_or_default();
     let Some(fields) = json.as_object_mut() else { return json };
     for strategy in ["blueGreen", "canary"] {

@@ -271,6 +271,7 @@ impl Pass<'_> {
             stable_hash: replica_sets::hash(self.sets.stable).to_owned(),
             routes: if desired.keeps_routes { self.managed_routes() } else { Vec::new() },
             managed_route_names,
+            routes_off: !desired.keeps_routes,
         }
     }
 

@@ -33,6 +33,7 @@ fn wanted(weight: i32) -> WantedTraffic {
             matches: serde_json::from_value(header).unwrap_or_default(),
         }],
         managed_route_names: vec!["header".to_owned(), "mirror".to_owned()],
+        routes_off: false,
     }
 }
 

@@ -199,7 +199,7 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
             changed.push(Rendered {
                 object,
                 document: new,
-                event: Some(("UpdatedDestinationRule", message)),
+                events: vec![("UpdatedDestinationRule", message)],
             });
         }
     }
@@ -209,13 +209,12 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
         let found = document(objects, &object).ok_or_else(|| format!("{} not found", object.text()))?;
         let new = routes::render(&config, service, found, rule_host, wanted)?;
         if new != *found {
-            let message =
-                format!("VirtualService `{}` set to desiredWeight '{}'", service.name, wanted.canary_weight);
-            changed.push(Rendered {
-                object,
-                document: new,
-                event: Some(("Updated VirtualService", message)),
-            });
+            let name = &object.name;
+            let events = routes::changes(&config, service, found, &new, wanted)
+                .into_iter()
+                .map(|change| ("Updated VirtualService", format!("VirtualService `{name}` {change}")))
+                .collect();
+            changed.push(Rendered { object, document: new, events });
         }
     }
     Ok(changed)

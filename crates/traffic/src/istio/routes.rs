@@ -174,6 +174,51 @@ pub(super) fn render(
     Ok(new)
 }
 
+/// What a new version of a VirtualService changes, each change in the words of the reference's Event (O-424).
+pub(super) fn changes(
+    config: &Config<'_>,
+    service: &IstioVirtualService,
+    found: &Value,
+    new: &Value,
+    wanted: &WantedTraffic,
+) -> Vec<String> {
+    let names = |document: &Value| -> Vec<String> {
+        managed_names(config, list(document, "/spec/http")).map(str::to_owned).collect()
+    };
+    let (before, after) = (names(found), names(new));
+    let mut changes = Vec::new();
+    if wanted.routes_off {
+        if before != after {
+            changes.push("removed all managed routes.".to_owned());
+        }
+    } else {
+        // A step without conditions takes its route away, and says so as one that sets it.
+        let gone =
+            before.iter().filter(|name| !after.contains(name)).map(|name| (kind_of(found, name), name));
+        let come = after.iter().filter(|name| !before.contains(name)).map(|name| (kind_of(new, name), name));
+        changes.extend(gone.chain(come).map(|(kind, name)| format!("set {kind} '{name}'")));
+    }
+    let weights = |document: &Value| -> Vec<Vec<Option<i32>>> {
+        let chosen = choose(config, service, document).unwrap_or_default();
+        let http = list(document, "/spec/http");
+        let of = |index: &usize| {
+            let destinations = list(&http[*index], "/route").iter();
+            destinations.map(|destination| number(destination, "weight")).collect()
+        };
+        chosen.iter().map(of).collect()
+    };
+    if weights(found) != weights(new) || changes.is_empty() && before == after {
+        changes.push(format!("set to desiredWeight '{}'", wanted.canary_weight));
+    }
+    changes
+}
+
+/// What the reference calls a managed route.
+fn kind_of(document: &Value, name: &str) -> &'static str {
+    let route = list(document, "/spec/http").iter().find(|route| text(route, "/name") == name);
+    if route.is_some_and(|route| route.get("mirror").is_some()) { "mirrorRoute" } else { "headerRoute" }
+}
+
 fn set_weights(config: &Config<'_>, route: &mut Value, added: &BTreeSet<String>, wanted: &WantedTraffic) {
     let extra: BTreeMap<&str, i32> =
         wanted.additional.iter().map(|extra| (extra.service_name.as_str(), extra.weight)).collect();
@@ -243,10 +288,11 @@ fn managed_route(config: &Config<'_>, route: &ManagedRoute, model: &Value, rule_
     }
 }
 
+/// A destination of a mirror route; a weight of 0 is left out there, as the reference does (T-242).
 fn weighted_copy(destination: &Value) -> Value {
     let mut copy = Map::new();
     for member in ["destination", "weight"] {
-        if let Some(value) = destination.get(member) {
+        if let Some(value) = destination.get(member).filter(|value| value.as_i64() != Some(0)) {
             copy.insert(member.to_owned(), value.clone());
         }
     }

@@ -66,6 +66,24 @@ fn update_previews_then_switches_then_drops_the_old_set_after_its_delay_r441_r45
 }
 
 #[test]
+fn going_back_to_stable_is_not_held_at_the_size_of_a_preview_r442_r451() {
+    let check = json!({"templates": [{"templateName": CHECK}]});
+    let spec = blue_green(3, json!({"previewReplicaCount": 1, "postPromotionAnalysis": check}));
+    let mut world = World::new(spec, &SERVICES, 0);
+    analysis(&mut world);
+    world.run_for(5);
+    world.set_image("web:2");
+    world.run_for(20);
+    assert_eq!(behind(&world, "active"), "web:2", "the check after the switch is under way");
+    world.edit(|rollout| rollout.spec.replicas = Some(5));
+    world.set_image("web:1");
+    world.run_for(20);
+    assert_eq!(world.set_of("web:1").unwrap().replicas(), 5);
+    assert_eq!(behind(&world, "active"), "web:1");
+    assert_eq!(phase(&world), healthy());
+}
+
+#[test]
 fn a_delay_of_zero_means_at_once_b03() {
     let mut world = updating(3, json!({"scaleDownDelaySeconds": 0}));
     world.run_for(5);

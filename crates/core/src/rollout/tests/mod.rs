@@ -5,6 +5,7 @@ mod canary;
 mod ephemeral;
 mod objects;
 mod properties;
+mod recorded;
 mod recovery;
 mod routed;
 mod scaling;

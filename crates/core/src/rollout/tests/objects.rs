@@ -189,6 +189,52 @@ fn a_set_that_may_not_be_created_is_told_and_tried_again_r260() {
 }
 
 #[test]
+fn a_creation_that_keeps_failing_is_tried_less_and_less_often_r260() {
+    let mut world = World::new(canary(2, json!({})), &[], 0);
+    let mut tried = 0;
+    let begin = world.snapshot.now;
+    while world.snapshot.now < begin + jiff::SignedDuration::from_secs(60) {
+        let plan = decide(&world.snapshot);
+        if plan.actions().any(|action| matches!(action, Action::CreateReplicaSet { .. })) {
+            tried += 1;
+            world.snapshot.failures = vec![failed(&world, "Forbidden", None)];
+        } else {
+            world.apply(&plan);
+            world.snapshot.now = plan.wake_at.unwrap().max(world.snapshot.now);
+        }
+    }
+    assert_eq!(tried, 9, "at 0, 1, 2, 4, 8, 16, 26, 36, 46 and 56 seconds");
+    assert_eq!(world.events.len(), tried);
+}
+
+#[test]
+fn a_template_that_the_server_refuses_is_an_invalid_spec_r207() {
+    let hash = podhash::pod_template_hash(&template("web:1"), None);
+    let refused = |errors: &str| format!("ReplicaSet.apps \"web-{hash}\" is invalid: {errors}");
+    let probe = "spec.template.spec.containers[0].livenessProbe: Required value: must specify a handler type";
+    let limit = "spec.template.spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1";
+    let host = "spec.template.spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true";
+    for (case, errors, want) in [
+        ("one", probe.to_owned(), probe),
+        ("the first of several", format!("[{limit}, {probe}]"), limit),
+        ("one the reference's copy of the rules passes over", host.to_owned(), ""),
+        ("not about the template", "metadata.name: Invalid value".to_owned(), ""),
+    ] {
+        let mut world = World::new(canary(2, json!({})), &[], 0);
+        let failure = Failure { code: 422, message: refused(&errors), ..failed(&world, "Invalid", None) };
+        world.snapshot.failures = vec![failure];
+        let plan = decide(&world.snapshot);
+        world.apply(&plan);
+        if want.is_empty() {
+            assert_eq!(world.events, ["ReplicaSetCreateError"], "{case}");
+        } else {
+            assert_eq!(invalid(&world), format!("The Rollout \"web\" is invalid: {want}"), "{case}");
+            assert!(world.events.is_empty(), "{case}");
+        }
+    }
+}
+
+#[test]
 fn missing_replicas_are_written_for_autoscalers_r302() {
     let mut spec = canary(1, json!({}));
     spec.as_object_mut().unwrap().remove("replicas");
