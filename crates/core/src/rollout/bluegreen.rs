@@ -33,6 +33,8 @@ impl<'a> Pass<'a> {
                 None,
                 format!("a person to resume the update, because {reason}"),
             );
+            // The clock of a timed promotion goes on; what it releases is recorded on time.
+            self.wake_at_pause_end();
         } else {
             self.reconcile_blue_green_pause(active);
         }
@@ -112,17 +114,27 @@ impl<'a> Pass<'a> {
             return;
         }
         match pause::find(self.ro, &PauseReason::BlueGreenPause) {
-            Some(condition) => {
+            Some(_) => {
                 if self.is_pause_complete() {
                     self.drop_blue_green_pause();
-                } else if let Some(seconds) = self.auto_promotion_seconds() {
-                    let end = condition.start_time.plus_seconds(seconds).timestamp();
-                    let after = end.saturating_add(jiff::SignedDuration::from_millis(1)).unwrap_or(end);
-                    self.wake_by(after.max(self.snap.now));
+                } else {
+                    self.wake_at_pause_end();
                 }
             }
             None if !self.ro.status.controller_pause => self.pause.add(PauseReason::BlueGreenPause),
             None => {}
+        }
+    }
+
+    /// Asks to look again when a timed pause ends.
+    fn wake_at_pause_end(&mut self) {
+        let condition = pause::find(self.ro, &PauseReason::BlueGreenPause);
+        if let (Some(condition), Some(seconds)) = (condition, self.auto_promotion_seconds()) {
+            let end = condition.start_time.plus_seconds(seconds).timestamp();
+            let after = end.saturating_add(jiff::SignedDuration::from_millis(1)).unwrap_or(end);
+            if after > self.snap.now || !self.is_pause_complete() {
+                self.wake_by(after.max(self.snap.now));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The canary pass: what happens in which order, the sizes of both sides, and the status.
 
+use glidepath_api::cluster::ReplicaSet;
 use glidepath_api::{AnalysisPhase, PauseReason, RolloutStatus};
 
 use super::pass::Pass;
@@ -150,7 +151,8 @@ impl Pass<'_> {
             // Stable follows the weights of the previous pass, the canary those of this one: stable never shrinks in
             // the pass that takes its traffic away.
             let size = self.canary_sizes(self.weights_in_force(&self.ro.status)).stable;
-            if self.scale(stable, size, "scale-stable") {
+            let follows = size < stable.replicas() && self.completes_weight_first();
+            if !follows && self.scale(stable, size, "scale-stable") {
                 return true;
             }
         }
@@ -162,6 +164,16 @@ impl Pass<'_> {
         self.size_old_sets_of_canary()
     }
 
+    /// With dynamic scaling the step is complete once its weight is carried; stable gives up its pods after that, in
+    /// the next pass.
+    fn completes_weight_first(&mut self) -> bool {
+        self.ro.dynamic_stable_scale()
+            && !self.is_aborted()
+            && !self.promotes_fully()
+            && self.ro.current_step().is_some_and(|step| steps::kind(step) == StepKind::SetWeight)
+            && self.step_is_complete()
+    }
+
     /// Pods the canary keeps for the share that routers still carry (invariant 4). A size set by hand says how many
     /// pods its share needs; traffic still needs one.
     fn canary_floor(&self) -> i32 {
@@ -169,7 +181,19 @@ impl Pass<'_> {
         let by_hand = self.ro.steps().iter().any(|step| step.set_canary_scale.is_some());
         let pods = pods_for_weight(self.replicas, self.canary_weight_in_force(), self.ro.max_weight());
         let pods = if by_hand { pods.min(1) } else { pods };
-        pods.min(new.replicas())
+        pods.max(self.pods_still_serving_stable(new)).min(new.replicas())
+    }
+
+    /// Pods of the new set that the stable Service still leads to, because the set that is stable now never had one to
+    /// take over (invariants 3 and 4).
+    fn pods_still_serving_stable(&self, new: &ReplicaSet) -> i32 {
+        let service = self.ro.canary().and_then(|canary| self.service(&canary.stable_service));
+        if service.is_none_or(|service| service.selected_hash() != new.pod_hash()) {
+            return 0;
+        }
+        let carried = self.snap.routers.iter().filter_map(|router| router.weights.as_ref());
+        let weight = carried.map(|weights| weights.stable).max().unwrap_or(0);
+        pods_for_weight(self.replicas, weight, self.ro.max_weight())
     }
 
     /// B-05: an abort delay of 0 keeps a routed canary at the size it has.

@@ -8,6 +8,7 @@ mod properties;
 mod recorded;
 mod recovery;
 mod routed;
+mod rows;
 mod scaling;
 mod workload;
 

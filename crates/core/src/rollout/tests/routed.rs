@@ -131,6 +131,24 @@ fn an_abort_delay_of_zero_keeps_the_canary_b05() {
 }
 
 #[test]
+fn with_dynamic_scaling_a_step_is_complete_before_stable_gives_up_pods_r347_r365() {
+    let mut world =
+        updating(10, json!({"dynamicStableScale": true, "steps": [{"setWeight": 20}, {"pause": {}}]}));
+    world.run_for(10);
+    let after =
+        world.messages.iter().position(|text| text.starts_with("Traffic weight updated from 0")).unwrap();
+    let hash = world.set_of("web:1").unwrap().pod_hash().to_owned();
+    assert_eq!(
+        world.messages[after + 1..],
+        [
+            "Rollout step 1/2 completed (setWeight: 20)".to_owned(),
+            format!("Scaled down ReplicaSet web-{hash} (revision 1) from 10 to 8"),
+            "Rollout is paused (CanaryPauseStep)".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn dynamic_abort_steps_down_with_the_weights_e61() {
     let extra =
         json!({"dynamicStableScale": true, "steps": [{"setWeight": 20}, {"setWeight": 60}, {"pause": {}}]});
