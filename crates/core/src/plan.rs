@@ -311,9 +311,11 @@ impl Action {
             | Self::DeleteJob { name, .. }
             | Self::EvictPod { name, .. }
             | Self::PatchPod { name, .. } => Some(name),
-            Self::Emit(_) | Self::SetTraffic { .. } | Self::PatchSelf { .. } | Self::PatchStatus { .. } => {
-                None
-            }
+            Self::Emit(_)
+            | Self::EmitOnRollout { .. }
+            | Self::SetTraffic { .. }
+            | Self::PatchSelf { .. }
+            | Self::PatchStatus { .. } => None,
         }
     }
 }

@@ -160,13 +160,10 @@ impl World {
     /// Decides once and applies the plan; returns whether anything was written or told.
     ///
     /// # Panics
-    /// When the guard vetoed something: a plan should never need it, unless the Rollout says that a part of the pods, or
-    /// none, is enough (`replicaProgressThreshold`).
+    /// When the guard vetoed something: a plan should never need it.
     pub fn step(&mut self) -> bool {
         let plan = rollout::decide(&self.snapshot);
-        let lenient =
-            self.snapshot.rollout.canary().is_some_and(|canary| canary.replica_progress_threshold.is_some());
-        assert!(lenient || plan.vetoes.is_empty(), "the guard had to step in: {:?}", plan.vetoes);
+        assert!(plan.vetoes.is_empty(), "the guard had to step in: {:?}", plan.vetoes);
         // Asking a router again that does not listen moves nothing.
         let moves = |action: &Action| !(self.routers_stuck && matches!(action, Action::SetTraffic { .. }));
         let acted = plan.actions().any(moves);

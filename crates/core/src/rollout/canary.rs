@@ -253,8 +253,22 @@ impl Pass<'_> {
         } else {
             sizes
         };
+        let sizes =
+            if self.ro.traffic_routing().is_none() { self.keep_available(new, stable, sizes) } else { sizes };
         let stable_scaled = self.scale(stable, sizes.stable, "scale-stable-while-halted");
         self.scale(new, sizes.canary, "scale-canary-while-halted") || stable_scaled
+    }
+
+    /// Sizes for a halted canary that leave as many pods available as the wanted number asks for: a share of pods that
+    /// are not there yet, or that are broken, cannot stand in for one that serves.
+    fn keep_available(&self, new: &ReplicaSet, stable: &ReplicaSet, wanted: Split) -> Split {
+        let floor = self.replicas - self.ro.margins().unavailable;
+        let serving = |set: &ReplicaSet, size: i32| size.min(set.status.available_replicas);
+        let missing = |kept: Split| (floor - serving(new, kept.canary) - serving(stable, kept.stable)).max(0);
+        let more =
+            |set: &ReplicaSet, size: i32, by: i32| size.max((size + by).min(serving(set, set.replicas())));
+        let kept = Split { canary: more(new, wanted.canary, missing(wanted)), ..wanted };
+        Split { stable: more(stable, kept.stable, missing(kept)), ..kept }
     }
 
     /// Whether both sides have the sizes the current step asks for.

@@ -93,26 +93,19 @@ fn routed_step() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn threshold() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        3 => Just(Value::Null),
-        1 => (0..101_i32).prop_map(|percent| json!({"type": "Percent", "value": percent})),
-        1 => (0..5_i32).prop_map(|pods| json!({"type": "Pods", "value": pods})),
-    ]
-}
-
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![4 => Just(Fate::AtOnce), 2 => (1..15_i64).prop_map(Fate::After), 1 => Just(Fate::Never)]
 }
 
+/// Without `replicaProgressThreshold`, here and below: who says that a part of the pods is enough leaves the rest to the
+/// guard.
 fn basic() -> impl Strategy<Value = Value> {
     let is_zero = |margin: &Value| matches!(margin.as_str(), Some("0%")) || margin.as_i64() == Some(0);
     let margins = (margin(), margin())
         .prop_filter("both zero is invalid", move |(surge, missing)| !is_zero(surge) || !is_zero(missing));
-    (margins, prop::collection::vec(step(), 0..5), replicas(), threshold()).prop_map(
-        |((surge, missing), steps, replicas, threshold)| {
-            let margins = json!({"maxSurge": surge, "maxUnavailable": missing, "steps": steps,
-                "replicaProgressThreshold": threshold});
+    (margins, prop::collection::vec(step(), 0..5), replicas()).prop_map(
+        |((surge, missing), steps, replicas)| {
+            let margins = json!({"maxSurge": surge, "maxUnavailable": missing, "steps": steps});
             canary(replicas, margins)
         },
     )
@@ -125,16 +118,14 @@ fn routed() -> impl Strategy<Value = Value> {
         replicas(),
         prop::option::of(0..3_i32),
         prop::option::of(0..4_i32),
-        threshold(),
     )
-        .prop_map(|(dynamic, steps, replicas, delay, least, threshold)| {
+        .prop_map(|(dynamic, steps, replicas, delay, least)| {
             let strategy = json!({
                 "canaryService": "canary", "stableService": "stable", "steps": steps,
                 "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
                 "dynamicStableScale": dynamic,
                 "abortScaleDownDelaySeconds": delay.map(|delay| delay * 10),
                 "minPodsPerReplicaSet": least,
-                "replicaProgressThreshold": threshold,
             });
             canary(replicas, strategy)
         })

@@ -52,6 +52,28 @@ fn a_paused_canary_still_follows_its_autoscaler_b04() {
 }
 
 #[test]
+fn a_paused_canary_of_a_broken_version_keeps_what_serves_b04() {
+    let mut world = deployed(
+        canary(9, json!({"maxSurge": 0, "maxUnavailable": 1, "steps": [{"setWeight": 20}, {"pause": {}}]})),
+        &[],
+        0,
+    );
+    world.set_image("web:2");
+    world.run_for(10);
+    world.edit(|rollout| rollout.spec.paused = true);
+    world.run_for(10);
+    world.crash("web:1");
+    world.run_for(5);
+    world.edit(|rollout| rollout.spec.replicas = Some(3));
+    world.run_for(10);
+    assert_eq!(
+        world.set_of("web:2").unwrap().replicas(),
+        2,
+        "one would be its share, but none of the others serves"
+    );
+}
+
+#[test]
 fn scaling_leaves_steps_and_pauses_alone_r801() {
     let mut world = deployed(canary(10, json!({"steps": [{"setWeight": 20}, {"pause": {}}]})), &[], 0);
     world.set_image("web:2");
