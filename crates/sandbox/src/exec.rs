@@ -74,11 +74,19 @@ pub(crate) async fn serve(plane: &Plane, call: &Call, target: &Target) -> Reply<
     let (accepted, upgrade) = websocket::accept(call, &["v5.channel.k8s.io", "v4.channel.k8s.io"])?;
     let wanted =
         [("stdout", STDOUT), ("stderr", STDERR)].map(|(name, channel)| (call.query.flag(name), channel));
-    let session = source.start(request).await.map_err(|error| Refusal::bad_request(error.message))?;
+    // Why a command does not start is said over the connection: clients that are refused one try another protocol.
+    let started = source.start(request).await;
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(stream) => run(session, stream, wanted).await,
-            Err(error) => tracing::debug!(%error, "the connection of a command was not taken over"),
+        match (upgrade.await, started) {
+            (Ok(stream), Ok(session)) => run(session, stream, wanted).await,
+            (Ok(stream), Err(error)) => {
+                let (_, mut outgoing) = websocket::split(stream);
+                // The client may have gone; then nobody is to be told.
+                let _ =
+                    outgoing.send(&with_channel(ENDING, not_started(&error).to_string().as_bytes())).await;
+                let _ = outgoing.close().await;
+            }
+            (Err(error), _) => tracing::debug!(%error, "the connection of a command was not taken over"),
         }
     });
     Ok(accepted)
@@ -209,6 +217,14 @@ fn ending(code: i32) -> Value {
         "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
         "message": format!("command terminated with non-zero exit code: exit status {code}"),
         "details": { "causes": [{ "reason": "ExitCode", "message": code.to_string() }] },
+    })
+}
+
+/// Why a command did not start, as clients read it.
+fn not_started(error: &LogError) -> Value {
+    json!({
+        "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
+        "message": format!("Internal error occurred: {error}"),
     })
 }
 

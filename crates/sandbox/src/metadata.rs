@@ -94,7 +94,6 @@ pub(crate) fn carry_over(target: &Target, old: &Value, new: &mut Value, part: Pa
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
         "generation",
-        "generateName",
         "resourceVersion",
     ] {
         set_or_remove(new_meta, key, old_meta.get(key).cloned());

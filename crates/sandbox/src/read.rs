@@ -96,6 +96,12 @@ impl PageToken {
 pub(crate) fn list(plane: &Plane, call: &Call, target: &Target) -> Reply<Answer> {
     let selector = parse_selector(call, target)?;
     let limit = call.query.number("limit")?.unwrap_or(0).max(0);
+    call.query.number("timeoutSeconds")?;
+    if call.query.flag("sendInitialEvents") {
+        let subject = Subject { group: "meta.k8s.io", plural: "", kind: "ListOptions" };
+        let cause = Cause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+        return Err(Refusal::invalid(&subject, "", &[cause]));
+    }
     let token = call.query.get("continue");
     let asked = parse_version(call.query.get("resourceVersion"))?;
     let matching = call.query.get("resourceVersionMatch");

@@ -264,7 +264,13 @@ impl ExecSource for Here {
         let pipe = std::process::Stdio::piped;
         let mut command = tokio::process::Command::new(&request.command[0]);
         command.args(&request.command[1..]).stdin(pipe()).stdout(pipe()).stderr(pipe());
-        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let mut child = match command.kill_on_drop(true).spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                let message = format!("cannot start {}: {error}", request.command[0]);
+                return Box::pin(async { Err(LogError { message }) });
+            }
+        };
         let session = ExecSession {
             stdin: Some(Box::new(child.stdin.take().unwrap())),
             stdout: Box::new(child.stdout.take().unwrap()),
@@ -275,9 +281,29 @@ impl ExecSource for Here {
     }
 }
 
+/// The pieces a server sends, by channel, until it closes.
+async fn read_pieces(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<(u8, String)> {
+    use tokio::io::AsyncReadExt;
+    let mut pieces: Vec<(u8, String)> = Vec::new();
+    loop {
+        let kind = stream.read_u8().await.unwrap();
+        let length = match stream.read_u8().await.unwrap() {
+            126 => usize::from(stream.read_u16().await.unwrap()),
+            short => usize::from(short),
+        };
+        let mut bytes = vec![0; length];
+        stream.read_exact(&mut bytes).await.unwrap();
+        if kind == 0x88 {
+            break;
+        }
+        pieces.push((bytes[0], String::from_utf8(bytes[1..].to_vec()).unwrap()));
+    }
+    pieces
+}
+
 #[tokio::test]
 async fn commands_are_run_over_websocket_and_what_is_not_served_says_so() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
     let sandbox = plane();
     let running = sandbox.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
     let client = kube::Client::try_from(config(&running).await).unwrap();
@@ -320,24 +346,17 @@ async fn commands_are_run_over_websocket_and_what_is_not_served_says_so() {
     let mut stream = hyper_util::rt::TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
     // Masked with zeros: the channel of the input, a line, and then its end.
     stream.write_all(b"\x82\x86\0\0\0\0\0it!!\n\x82\x82\0\0\0\0\xff\0").await.unwrap();
-    let mut pieces: Vec<(u8, String)> = Vec::new();
-    loop {
-        let kind = stream.read_u8().await.unwrap();
-        let length = match stream.read_u8().await.unwrap() {
-            126 => usize::from(stream.read_u16().await.unwrap()),
-            short => usize::from(short),
-        };
-        let mut bytes = vec![0; length];
-        stream.read_exact(&mut bytes).await.unwrap();
-        if kind == 0x88 {
-            break;
-        }
-        pieces.push((bytes[0], String::from_utf8(bytes[1..].to_vec()).unwrap()));
-    }
+    let pieces = read_pieces(&mut stream).await;
     let of = |channel: u8| {
         pieces.iter().filter(|(one, _)| *one == channel).map(|(_, text)| text.as_str()).collect::<String>()
     };
     assert_eq!((of(1).as_str(), of(2).as_str()), ("got it!!\n", "bad\n"));
+    let missing = ask(&path.replace("command=sh&", "command=%2Fno%2Fsuch&"), "v5.channel.k8s.io").await;
+    assert_eq!(missing.status(), 101, "refused connections would be tried again with another protocol");
+    let mut stream = hyper_util::rt::TokioIo::new(hyper::upgrade::on(missing).await.unwrap());
+    let refused = read_pieces(&mut stream).await;
+    assert_eq!(refused[0].0, 3);
+    assert!(refused[0].1.contains("cannot start /no/such"), "{refused:?}");
     let status: serde_json::Value = serde_json::from_str(&of(3)).unwrap();
     assert_eq!(status["details"]["causes"], json!([{ "reason": "ExitCode", "message": "3" }]));
 }

@@ -363,6 +363,14 @@ fn check_binding(object: &Value, namespaced: bool, causes: &mut Vec<Cause>) {
         let allowed: Vec<String> = kinds.iter().map(|one| (*one).to_owned()).collect();
         causes.push(Cause::unsupported("roleRef.kind", &json!(kind), &allowed));
     }
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let check_group = |value: &Value, at: &str, wanted: &str, causes: &mut Vec<Cause>| {
+        let group = text(value, "/apiGroup");
+        if group != wanted {
+            causes.push(Cause::unsupported(format!("{at}.apiGroup"), &json!(group), &[wanted.to_owned()]));
+        }
+    };
+    check_group(object.get("roleRef").unwrap_or(&Value::Null), "roleRef", GROUP, causes);
     if text(object, "/roleRef/name").is_empty() {
         causes.push(Cause::required("roleRef.name", ""));
     }
@@ -371,6 +379,11 @@ fn check_binding(object: &Value, namespaced: bool, causes: &mut Vec<Cause>) {
         let at = format!("subjects[{index}]");
         if text(subject, "/name").is_empty() {
             causes.push(Cause::required(format!("{at}.name"), ""));
+        }
+        match text(subject, "/kind") {
+            "ServiceAccount" => check_group(subject, &at, "", causes),
+            "User" | "Group" => check_group(subject, &at, GROUP, causes),
+            _ => {}
         }
         match text(subject, "/kind") {
             "ServiceAccount" if !namespaced && text(subject, "/namespace").is_empty() => {

@@ -212,8 +212,19 @@ fn check_container<'a>(
     }
     let volumes = spec.get("volumes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mounts = container.get("volumeMounts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut places: Vec<&str> = Vec::new();
     for (index, mount) in mounts.iter().enumerate() {
-        let name = text(mount, "/name");
+        let (name, place) = (text(mount, "/name"), text(mount, "/mountPath"));
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{at}.volumeMounts[{index}].name"), ""));
+        }
+        if place.is_empty() {
+            causes.push(Cause::required(format!("{at}.volumeMounts[{index}].mountPath"), ""));
+        } else if places.contains(&place) {
+            let field = format!("{at}.volumeMounts[{index}].mountPath");
+            causes.push(Cause::invalid(field, &json!(place), "must be unique"));
+        }
+        places.push(place);
         if !volumes.iter().any(|volume| text(volume, "/name") == name) {
             causes.push(Cause {
                 reason: "FieldValueNotFound",
@@ -222,11 +233,9 @@ fn check_container<'a>(
             });
         }
     }
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        for action in ["httpGet", "tcpSocket"] {
-            if let Some(port) = container.pointer(&format!("/{probe}/{action}/port")) {
-                check_probe_port(port, &format!("{at}.{probe}.{action}.port"), causes);
-            }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = container.get(name).filter(|probe| !probe.is_null()) {
+            check_probe(probe, name, &format!("{at}.{name}"), causes);
         }
     }
     check_resources(container, at, causes);
@@ -234,6 +243,35 @@ fn check_container<'a>(
     if !matches!(policy, "" | "Always" | "IfNotPresent" | "Never") {
         let allowed = ["Always", "IfNotPresent", "Never"].map(str::to_owned);
         causes.push(Cause::unsupported(format!("{at}.imagePullPolicy"), &json!(policy), &allowed));
+    }
+}
+
+fn check_probe(probe: &Value, name: &str, at: &str, causes: &mut Vec<Cause>) {
+    let set = |key: &&&str| probe.get(**key).is_some_and(|action| !action.is_null());
+    let actions: Vec<&&str> = ["exec", "httpGet", "tcpSocket", "grpc"].iter().filter(set).collect();
+    if actions.is_empty() {
+        causes.push(Cause::required(at, "must specify a handler type"));
+    }
+    for action in actions.iter().skip(1) {
+        let why = "may not specify more than 1 handler type";
+        causes.push(Cause::forbidden(format!("{at}.{action}"), why));
+    }
+    for action in ["httpGet", "tcpSocket"] {
+        if let Some(port) = probe.pointer(&format!("/{action}/port")) {
+            check_probe_port(port, &format!("{at}.{action}.port"), causes);
+        }
+    }
+    let number = |key: &str| probe.get(key).and_then(Value::as_i64);
+    for key in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
+        if let Some(count) = number(key).filter(|count| *count < 0) {
+            let why = "must be greater than or equal to 0";
+            causes.push(Cause::invalid(format!("{at}.{key}"), &json!(count), why));
+        }
+    }
+    if let Some(count) = number("successThreshold").filter(|count| *count != 1 && name != "readinessProbe") {
+        causes.push(Cause::invalid(format!("{at}.successThreshold"), &json!(count), "must be 1"));
     }
 }
 

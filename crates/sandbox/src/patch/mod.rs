@@ -147,6 +147,9 @@ fn patched(patch: &Patch, target: &Target, old: &Value) -> Reply<Value> {
             strategic::apply(&mut object, patch, kind).map_err(Refusal::plain_error)?;
         }
     }
+    if !object.is_object() && matches!(patch, Patch::Json(_)) {
+        return Err(Refusal::patch_does_not_apply());
+    }
     if !object.is_object() || document::text(&object, "/kind").is_empty() {
         return Err(Refusal::bad_request("the patched object is no longer an object"));
     }

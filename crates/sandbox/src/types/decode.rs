@@ -246,10 +246,22 @@ fn mismatch(value: &Value, owner: &str, at: &str, wanted: &str) -> String {
     if at.is_empty() {
         return format!("json: cannot unmarshal {found} into Go value of type {wanted}");
     }
+    let wanted = if wanted == "intstr.IntOrString" { "int32" } else { wanted };
     format!(
         "json: cannot unmarshal {found} into Go struct field {owner}.{} of type {wanted}",
-        without_indices(at)
+        with_embedded(&without_indices(at))
     )
+}
+
+/// Go's messages name the types that are embedded in others, where JSON does not.
+fn with_embedded(path: &str) -> String {
+    let mut path = path.replace(".rules.http", ".rules.IngressRuleValue.http");
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        for action in ["exec", "grpc", "httpGet", "tcpSocket"] {
+            path = path.replace(&format!("{probe}.{action}"), &format!("{probe}.ProbeHandler.{action}"));
+        }
+    }
+    path
 }
 
 /// Go's messages name fields without list positions.
