@@ -7,7 +7,7 @@ fn deployment(strategy: Value) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
         "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "strategy": strategy,
-            "template": template(json!({"image": "web:1", "readinessProbe": {"initialDelaySeconds": 3}}))},
+            "template": template(json!({"image": "web:1", "readinessProbe": {"tcpSocket": {"port": 8080}, "initialDelaySeconds": 3}}))},
     })
 }
 
@@ -31,7 +31,7 @@ async fn a_new_template_rolls_out_and_an_old_one_comes_back_as_a_new_revision() 
         let world = World::new();
         world.create(&DEPLOYMENTS, deployment(strategy)).await;
         world.until("first revision", || complete(&world, "1")).await;
-        let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image, "readinessProbe": {"initialDelaySeconds": 3}}]}}}});
+        let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image, "readinessProbe": {"tcpSocket": {"port": 8080}, "initialDelaySeconds": 3}}]}}}});
         world.patch(&DEPLOYMENTS, "web", image("web:2")).await;
         world.until("second revision", || complete(&world, "2")).await;
         let sets = world.list(&REPLICA_SETS).await;

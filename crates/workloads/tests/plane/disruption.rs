@@ -10,7 +10,10 @@ async fn a_budget_lets_one_pod_be_evicted_at_a_time() {
     world
         .create(
             &REPLICA_SETS,
-            replica_set(3, template(json!({"readinessProbe": {"initialDelaySeconds": 5}}))),
+            replica_set(
+                3,
+                template(json!({"readinessProbe": {"tcpSocket": {"port": 8080}, "initialDelaySeconds": 5}})),
+            ),
         )
         .await;
     world

@@ -187,7 +187,7 @@ async fn a_services_endpoints_follow_its_pods() {
         "spec": {"selector": {"app": "web"}, "ports": port}}),
         )
         .await;
-    let slow = json!({"ports": [{"name": "web", "containerPort": 8080}], "readinessProbe": {"initialDelaySeconds": 5}});
+    let slow = json!({"ports": [{"name": "web", "containerPort": 8080}], "readinessProbe": {"tcpSocket": {"port": 8080}, "initialDelaySeconds": 5}});
     world.create(&REPLICA_SETS, replica_set(2, template(slow))).await;
     let endpoints = |ready: bool, wanted: usize| {
         let world = &world;
