@@ -1,4 +1,15 @@
 //! What is left when a story ends, and in which order it was told of: written down so that two planes can be compared.
+//!
+//! These differences are no fault of either plane and are left out:
+//!
+//! | What | Why |
+//! |---|---|
+//! | uids, versions, times, addresses, the story's namespace | they differ from run to run |
+//! | seconds in `status.duration` | virtual time passes only where a story lets it pass |
+//! | the order of conditions | they are a map by type; two that change within one second come in either order |
+//! | how many scalings lead from one size to another between two other events, where among them an AnalysisRun begins or ends, and the generations of ReplicaSets, which count them | pods become ready one by one or together |
+//! | generations of AnalysisRuns and Experiments | their state is part of the object, so they count how many observations fall into one write |
+//! | names of the ReplicaSets of Deployments | a hash of an internal structure of Go |
 
 use std::collections::BTreeMap;
 
@@ -22,9 +33,6 @@ const KINDS: [&str; 9] = [
     "DestinationRule",
     "HTTPRoute",
 ];
-
-/// Differences between the planes that are no fault: where, and why.
-const EXPLAINED: [(&str, &str); 0] = [];
 
 /// The end of a story.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +66,9 @@ pub async fn gather_objects(
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             forget_the_run(kind, &mut object);
             masks.apply(&mut object);
+            if kind == "Deployment" {
+                forget_hashes(&name, &mut object);
+            }
             objects.insert(format!("{kind}/{name}"), object);
         }
     }
@@ -71,7 +82,7 @@ impl Record {
         self.events.entry(about.to_owned()).or_default().push(line);
     }
 
-    /// Where `other` differs and no reason is listed; one line each.
+    /// Where `other` differs; one line each.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
@@ -79,13 +90,47 @@ impl Record {
             compare(path, one, two, found);
         });
         compare_maps("events of ", &self.events, &other.events, &mut found, |path, one, two, found| {
-            if one != two {
+            if collapse_scalings(one) != collapse_scalings(two) {
                 found.push(format!("{path}: {one:#?}\n  on the other plane {two:#?}"));
             }
         });
-        found.retain(|line| !EXPLAINED.iter().any(|(place, _)| line.contains(place)));
         found
     }
+}
+
+/// The events with the scalings between two others taken together, ReplicaSet by ReplicaSet.
+fn collapse_scalings(events: &[String]) -> Vec<String> {
+    let mut collapsed = Vec::new();
+    let mut sizes: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
+    for event in events {
+        if let Some((set, from, to)) = parse_scaling(event) {
+            sizes.entry(set).or_insert((from, to)).1 = to;
+        } else {
+            // A run is begun and judged beside the scalings, not before or after them.
+            if !event.starts_with("AnalysisRun") {
+                flush_scalings(&mut sizes, &mut collapsed);
+            }
+            collapsed.push(event.clone());
+        }
+    }
+    flush_scalings(&mut sizes, &mut collapsed);
+    collapsed
+}
+
+fn flush_scalings(sizes: &mut BTreeMap<&str, (&str, &str)>, into: &mut Vec<String>) {
+    for (set, (from, to)) in std::mem::take(sizes) {
+        if from != to {
+            into.push(format!("ScalingReplicaSet: {set} from {from} to {to}"));
+        }
+    }
+}
+
+/// The ReplicaSet, the size before and the size after, of an event that tells of a scaling.
+fn parse_scaling(event: &str) -> Option<(&str, &str, &str)> {
+    let scaled = event.strip_prefix("ScalingReplicaSet: Scaled ")?;
+    let (set, sizes) = scaled.split_once(' ')?.1.rsplit_once(" from ")?;
+    let (from, to) = sizes.split_once(" to ")?;
+    Some((set, from, to))
 }
 
 fn compare_maps<T: std::fmt::Debug>(
@@ -136,10 +181,26 @@ fn forget_the_run(kind: &str, object: &mut Value) {
         {
             metadata.remove(member);
         }
+        if matches!(kind, "Experiment" | "AnalysisRun" | "ReplicaSet") {
+            metadata.remove("generation");
+        }
         for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(owner) = owner.as_object_mut() {
                 owner.remove("uid");
             }
+        }
+    }
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        if kind == "ReplicaSet" {
+            status.remove("observedGeneration");
+        }
+        if let Some(duration) = status.get_mut("duration").and_then(Value::as_object_mut) {
+            for seconds in duration.values_mut().filter(|value| value.is_number()) {
+                *seconds = Value::from("SECONDS");
+            }
+        }
+        if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+            conditions.sort_by_key(|condition| condition["type"].to_string());
         }
     }
     if kind == "Service"
@@ -147,6 +208,18 @@ fn forget_the_run(kind: &str, object: &mut Value) {
     {
         spec.remove("clusterIP");
         spec.remove("clusterIPs");
+    }
+}
+
+/// A Deployment's conditions name its ReplicaSet.
+fn forget_hashes(name: &str, deployment: &mut Value) {
+    let conditions = deployment.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let Some(message) = condition["message"].as_str() else { continue };
+        let begin = format!("ReplicaSet \"{name}-");
+        let Some((before, rest)) = message.split_once(&begin) else { continue };
+        let Some((_, after)) = rest.split_once('"') else { continue };
+        condition["message"] = Value::from(format!("{before}{begin}HASH\"{after}"));
     }
 }
 
@@ -198,6 +271,22 @@ mod tests {
             json!({"a": "http://127.0.0.1:4000/story-1/x", "b": "2026-01-01T00:00:00Z in story-12"});
         masks.apply(&mut value);
         assert_eq!(value, json!({"a": "METRICS/NAMESPACE/x", "b": "TIME in story-12"}));
+    }
+
+    #[test]
+    fn scalings_between_two_events_count_as_one() {
+        let lines = |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
+        let scaled = |how: &str, set: &str, from: u8, to: u8| {
+            format!("ScalingReplicaSet: Scaled {how} ReplicaSet {set} (revision 1) from {from} to {to}")
+        };
+        let one = [scaled("down", "a", 5, 3), scaled("up", "b", 0, 1), scaled("down", "a", 3, 0)];
+        let two = [scaled("up", "b", 0, 1), scaled("down", "a", 5, 0)];
+        assert_eq!(collapse_scalings(&one), collapse_scalings(&two));
+        let other = [scaled("up", "b", 0, 1), scaled("down", "a", 5, 1)];
+        assert_ne!(collapse_scalings(&one), collapse_scalings(&other));
+        let between = [one[0].clone(), "Paused: now".to_owned(), one[2].clone()];
+        assert_eq!(collapse_scalings(&between).len(), 3);
+        assert_eq!(collapse_scalings(&lines(&["A: b", "C: d"])), lines(&["A: b", "C: d"]));
     }
 
     #[test]

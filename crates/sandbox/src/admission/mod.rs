@@ -40,6 +40,7 @@ pub(crate) fn prepare_create(
         ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
             workloads::set_defaults(plural, object);
         }
+        ("", "podtemplates") => workloads::set_pod_template_defaults(object),
         (group, plural) => others::set_defaults(group, plural, object),
     }
     Ok(())
@@ -70,6 +71,7 @@ pub(crate) fn prepare_update(
         ("apps" | "batch", plural) | ("", plural @ "replicationcontrollers") => {
             workloads::set_defaults(plural, object);
         }
+        ("", "podtemplates") => workloads::set_pod_template_defaults(object),
         (group, plural) => others::set_defaults(group, plural, object),
     }
     Ok(())
@@ -91,6 +93,7 @@ pub(crate) fn validate(plane: &Plane, target: &Target, object: &Value, old: Opti
         ("apps", plural @ ("deployments" | "replicasets" | "statefulsets" | "daemonsets"))
         | ("batch", plural @ ("jobs" | "cronjobs"))
         | ("", plural @ "replicationcontrollers") => workloads::validate(plural, object, old),
+        ("", "podtemplates") => workloads::validate_pod_template(object),
         (group, plural) => others::validate(group, plural, object, old, plane.allow_loopback_endpoints),
     }
 }

@@ -47,8 +47,6 @@ pub(crate) fn set_defaults(plural: &str, object: &mut Value) {
     }
     let template = if plural == "cronjobs" {
         spec.get_mut("jobTemplate").and_then(|template| template.pointer_mut("/spec/template"))
-    } else if plural == "podtemplates" {
-        None
     } else {
         spec.get_mut("template")
     };
@@ -124,6 +122,20 @@ fn default_job(spec: &mut Map<String, Value>, name: &str, uid: &str) -> Option<M
     default_to(spec, "selector", json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } }));
     spec.insert("manualSelector".into(), json!(false));
     Some(labels)
+}
+
+/// Defaults of a PodTemplate, which has a template and no spec.
+pub(crate) fn set_pod_template_defaults(object: &mut Value) {
+    if let Some(template) = object.get_mut("template") {
+        default_template(template);
+    }
+}
+
+/// What is wrong with a PodTemplate.
+pub(crate) fn validate_pod_template(object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    check_template(object.get("template"), "template", &["Always", "OnFailure", "Never"], &mut causes);
+    causes
 }
 
 /// What is wrong with a workload; with `old`, what may not change about it.

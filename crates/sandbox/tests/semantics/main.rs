@@ -208,6 +208,7 @@ rows! {
     unknown_path,
     bad_names,
     replica_set_defaults,
+    pod_template_defaults,
     service,
     pod_admission,
     endpoint_slice_on_loopback,

@@ -20,6 +20,8 @@ const USAGE: &str = "Usage: glidepath-tell KUBECONFIG PLUGIN [--long] [WORD IN A
 /// How many stories are told at once: enough that the long ones cover the rest, few enough that a story waits for
 /// its own pods and not for everybody's.
 const AT_ONCE: usize = 16;
+/// The namespace of stories on the embedded plane: a word that no story has in its texts.
+const EMBEDDED: &str = "story-embedded";
 /// Stories that let more time pass than this are told only when asked for; virtual time tells them every time.
 const LONG: Duration = Duration::from_secs(15 * 60);
 
@@ -80,7 +82,7 @@ fn record_all(stories: &[Story]) -> Vec<Result<Record, String>> {
     let tell_some = || {
         loop {
             let Some((index, story)) = locked(&next).next() else { return };
-            let end = in_virtual_time(async |plane| run::tell_and_record(story, plane, "story").await);
+            let end = in_virtual_time(async |plane| run::tell_and_record(story, plane, EMBEDDED).await);
             locked(&ends).push((index, end.map_err(|error| format!("on the embedded plane: {error:#}"))));
         }
     };
