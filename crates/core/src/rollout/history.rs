@@ -87,8 +87,10 @@ fn to_delete<'r, T: Finished>(rollout: &Rollout, others: &[&'r T], sets: &[&Repl
 impl Pass<'_> {
     /// the oldest sets beyond the history limit go, once nothing is left of them.
     pub(crate) fn trim_history(&mut self) {
-        let candidates: Vec<&ReplicaSet> =
+        let mut candidates: Vec<&ReplicaSet> =
             self.sets.others.iter().copied().filter(|set| !set.metadata.is_deleting()).collect();
+        // Sets of the same second go in the order of their revisions.
+        candidates.sort_by_key(|set| (set.metadata.creation_timestamp, set.revision()));
         let limit = usize::try_from(self.ro.revision_history_limit()).unwrap_or(0);
         let surplus = candidates.len().saturating_sub(limit);
         for set in candidates.into_iter().take(surplus) {
