@@ -28,7 +28,7 @@ pub(crate) fn test(words: &[String]) -> ExitCode {
         // Our kubelets as nodes; then what the recorded answers say, held against this very server: raw requests and
         // a script of kubectl commands. Each finds a plane of its own, because each expects to be alone.
         for target in ["real", "requests", "semantics", "kubectl"] {
-            let mut tests = with_plane("debug", &["--no-controller"]);
+            let mut tests = with_plane("debug", &["--bare"]);
             tests.arg(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
             tests.args(["test", "--workspace", "--test", target]);
             let ended = run(&mut tests)?;

@@ -77,9 +77,9 @@ struct Options {
     /// Leave our controller out; `controller.kubeconfig` is there for one started by hand.
     #[arg(long)]
     no_controller: bool,
-    /// Leave the nodes out as well.
+    /// Nothing but a control plane: no nodes, definitions, permissions or controller of ours.
     #[arg(long)]
-    no_nodes: bool,
+    bare: bool,
     /// Write every request to log/audit.log.
     #[arg(long)]
     audit: bool,
@@ -87,7 +87,7 @@ struct Options {
 
 impl Options {
     fn wishes(&self) -> Wishes {
-        Wishes { no_controller: self.no_controller, no_nodes: self.no_nodes, audit: self.audit }
+        Wishes { no_controller: self.no_controller || self.bare, bare: self.bare, audit: self.audit }
     }
 }
 

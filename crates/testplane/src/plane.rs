@@ -34,8 +34,8 @@ rules:
 pub(crate) struct Wishes {
     /// Leave our controller out.
     pub(crate) no_controller: bool,
-    /// Leave the nodes out.
-    pub(crate) no_nodes: bool,
+    /// Nothing but a control plane.
+    pub(crate) bare: bool,
     /// Write every request to `log/audit.log`.
     pub(crate) audit: bool,
 }
@@ -133,17 +133,19 @@ impl Plane {
         let client = connect(&self.kubeconfig()).await?;
         wait_until("the API server is ready", async || is_ready(&client).await, || processes.check()).await?;
         // Definitions come before the garbage collector, which looks for new kinds only every half minute.
-        apply_definitions(&client).await?;
-        apply_permissions(&client, &shipped()?).await?;
+        if !wishes.bare {
+            apply_definitions(&client).await?;
+            apply_permissions(&client, &shipped()?).await?;
+        }
         processes.start("kube-controller-manager", &mut controller_manager(programs, &ports, &keys))?;
         processes.start("kube-scheduler", &mut scheduler(programs, &ports))?;
-        let nodes = if wishes.no_nodes { 0 } else { NODES };
-        if nodes > 0 {
+        let nodes = if wishes.bare { 0 } else { NODES };
+        if !wishes.bare {
             let mut command = Command::new(std::env::current_exe()?);
             processes.start("nodes", command.arg("nodes").arg(self.kubeconfig()))?;
+            let token = fetch_token(&client).await?;
+            write_private(&self.controller_kubeconfig(), &keys.kubeconfig_with_token(&server, &token))?;
         }
-        let token = fetch_token(&client).await?;
-        write_private(&self.controller_kubeconfig(), &keys.kubeconfig_with_token(&server, &token))?;
         if !wishes.no_controller {
             self.start_controller(&ports, processes).await?;
         }
