@@ -220,6 +220,10 @@ impl Sight {
         }
         let step = usize::try_from(from).ok().and_then(|from| canary.steps.get(from));
         let Some(weight) = step.and_then(|step| step.set_weight) else { return Vec::new() };
+        // Shares of subsets are not told apart here.
+        if canary.canary_service.is_empty() {
+            return Vec::new();
+        }
         let carried = self.weight_of(&canary.canary_service);
         if self.routes.is_empty()
             || carried == i64::from(weight)
