@@ -154,35 +154,26 @@ impl<'a> Stage<'a> {
         let api = self.api("Event")?;
         let from = api.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
         let events = Arc::clone(&self.events);
+        let hear = move |object: &DynamicObject| {
+            let text =
+                |path: &str| object.data.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
+            let (reason, message) = (text("/reason"), text("/message"));
+            let told = Told { about, reason, message, source: text("/source/component") };
+            events.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+        };
         Ok(tokio::spawn(async move {
             let mut from = from;
             loop {
-                let Ok(stream) = api.watch(&WatchParams::default(), &from).await else {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                };
-                let mut stream = stream.boxed();
-                while let Ok(Some(event)) = stream.try_next().await {
-                    let object = match event {
-                        WatchEvent::Added(object) | WatchEvent::Modified(object) => object,
-                        // A server forgets old versions; a quiet story must not ask for one of them later.
-                        WatchEvent::Bookmark(bookmark) => {
-                            from = bookmark.metadata.resource_version;
-                            continue;
+                match follow(&api, &mut from, &hear).await {
+                    Ok(()) => {}
+                    // The server has forgotten that version: what has come since is in the list.
+                    Err(kube::Error::Api(status)) if status.code == 410 => {
+                        if let Err(error) = catch_up(&api, &mut from, &hear).await {
+                            tracing::debug!(%error, "cannot list events; trying again");
                         }
-                        WatchEvent::Deleted(_) => continue,
-                        WatchEvent::Error(_) => break,
-                    };
-                    if let Some(version) = &object.metadata.resource_version {
-                        from.clone_from(version);
                     }
-                    let text = |path: &str| {
-                        object.data.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-                    };
-                    let about = format!("{}/{}", text("/involvedObject/kind"), text("/involvedObject/name"));
-                    let (reason, message) = (text("/reason"), text("/message"));
-                    let told = Told { about, reason, message, source: text("/source/component") };
-                    events.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+                    Err(error) => tracing::debug!(%error, "cannot follow events; trying again"),
                 }
                 tokio::time::sleep(RETRY).await;
             }
@@ -470,6 +461,55 @@ impl<'a> Stage<'a> {
             self.plane.pass(self.plane.glance()).await;
         }
     }
+}
+
+/// Hears events from a version on until the watch ends.
+async fn follow(
+    api: &Api<DynamicObject>,
+    from: &mut String,
+    hear: &impl Fn(&DynamicObject),
+) -> Result<(), kube::Error> {
+    let mut stream = api.watch(&WatchParams::default(), from).await?.boxed();
+    while let Some(event) = stream.try_next().await? {
+        match event {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                hear(&object);
+                if let Some(version) = object.metadata.resource_version {
+                    *from = version;
+                }
+            }
+            // A server forgets old versions; a quiet story must not ask for one of them later.
+            WatchEvent::Bookmark(bookmark) => *from = bookmark.metadata.resource_version,
+            WatchEvent::Deleted(_) => {}
+            WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+        }
+    }
+    Ok(())
+}
+
+/// Hears the events written since a version from a list, in the order of their versions.
+async fn catch_up(
+    api: &Api<DynamicObject>,
+    from: &mut String,
+    hear: &impl Fn(&DynamicObject),
+) -> Result<(), kube::Error> {
+    let list = api.list(&ListParams::default()).await?;
+    let version = |text: &str| text.parse::<u64>().unwrap_or_default();
+    let since = version(from);
+    let mut missed: Vec<(u64, DynamicObject)> = list
+        .items
+        .into_iter()
+        .map(|object| (version(object.metadata.resource_version.as_deref().unwrap_or_default()), object))
+        .filter(|(at, _)| *at > since)
+        .collect();
+    missed.sort_by_key(|(at, _)| *at);
+    for (_, object) in &missed {
+        hear(object);
+    }
+    if let Some(version) = list.metadata.resource_version {
+        *from = version;
+    }
+    Ok(())
 }
 
 fn number(object: &Value, path: &str) -> i64 {
