@@ -228,7 +228,7 @@ impl Applier<'_> {
 
     fn own_kind(&self) -> Kind {
         match self.controller {
-            Controller::Rollouts | Controller::Services => Kind::Rollout,
+            Controller::Rollouts | Controller::Services | Controller::DestinationRules => Kind::Rollout,
             Controller::Experiments => Kind::Experiment,
             Controller::AnalysisRuns => Kind::AnalysisRun,
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use glidepath_api::names::MANAGED_BY;
-use glidepath_api::{Experiment, Rollout, Service};
+use glidepath_api::{Experiment, ObjectMeta, Rollout, Service};
 use tokio::sync::Notify;
 
 use crate::cache::{Caches, Change};
@@ -25,6 +25,12 @@ const COALESCE: Duration = Duration::from_millis(25);
 const COALESCE_PODS: Duration = Duration::from_millis(100);
 /// Stands for every template of a namespace: templates may lead to others.
 const ANY_TEMPLATE: &str = "*";
+
+/// As much of an object as tells whose it is.
+#[derive(serde::Deserialize)]
+pub(crate) struct Managed {
+    pub(crate) metadata: ObjectMeta,
+}
 
 /// Turns changes into work.
 pub struct Dispatcher {
@@ -60,12 +66,10 @@ impl Sink for Dispatcher {
                 self.wake_sources(change.kind, &ObjectKey::new(&change.key.namespace, ANY_TEMPLATE));
             }
             Kind::Deployment | Kind::PlainReplicaSet | Kind::PodTemplate => self.workload_change(change),
-            Kind::VirtualService
-            | Kind::DestinationRule
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
-            | Kind::TcpRoute
-            | Kind::TlsRoute => self.wake_sources(change.kind, &change.key),
+            Kind::DestinationRule => self.rule_change(change),
+            Kind::VirtualService | Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
+                self.wake_sources(change.kind, &change.key);
+            }
         }
     }
 
@@ -107,7 +111,7 @@ impl Dispatcher {
     fn forget(&self, change: &Change, key: &WorkKey) {
         self.metrics.object_deleted(change.kind, &change.key);
         let dropped = self.references.set(key, Vec::new());
-        self.clean_services(dropped);
+        self.clean(dropped);
         let Some(before) = &change.before else { return };
         match change.kind {
             Kind::AnalysisRun => self.measurer.forget_run(&change.key, &before.uid),
@@ -155,17 +159,21 @@ impl Dispatcher {
         }
         let needs_watch = targets.iter().any(|target| !target.kind.is_required());
         let dropped = self.references.set(key, targets);
-        self.clean_services(dropped);
+        self.clean(dropped);
         if needs_watch {
             self.progress.notify_one();
         }
     }
 
-    /// Looks at Services a Rollout no longer names.
-    fn clean_services(&self, dropped: Vec<Reference>) {
-        for reference in dropped.into_iter().filter(|reference| reference.kind == Kind::Service) {
-            self.queue
-                .add_after(&WorkKey { controller: Controller::Services, object: reference.key }, COALESCE);
+    /// Looks at Services and DestinationRules a Rollout no longer names (R-745, T-246).
+    fn clean(&self, dropped: Vec<Reference>) {
+        for Reference { kind, key } in dropped {
+            let controller = match kind {
+                Kind::Service => Controller::Services,
+                Kind::DestinationRule => Controller::DestinationRules,
+                _ => continue,
+            };
+            self.queue.add_after(&WorkKey { controller, object: key }, COALESCE);
         }
     }
 
@@ -225,29 +233,51 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at every Service that selects by hash and that no Rollout names, once all are known.
-    pub(crate) fn review_services(&self) {
+    fn rule_change(&self, change: &Change) {
+        self.wake_sources(Kind::DestinationRule, &change.key);
+        let Some(after) = &change.after else { return };
+        if self.caches.is_synced(Kind::Rollout) && self.is_stray_rule(&change.key, after) {
+            let key = WorkKey { controller: Controller::DestinationRules, object: change.key.clone() };
+            self.queue.add_after(&key, COALESCE);
+        }
+    }
+
+    /// Looks at every Service and DestinationRule that bears the mark of a Rollout and that no Rollout names, once
+    /// all are known.
+    pub(crate) fn review_released(&self) {
         let mut found = Vec::new();
         self.caches.each(Kind::Service, |key, stored| {
             if self.is_stray(key, stored) {
-                found.push(key.clone());
+                found.push(WorkKey { controller: Controller::Services, object: key.clone() });
             }
         });
-        for object in found {
-            self.queue.add_after(&WorkKey { controller: Controller::Services, object }, COALESCE);
+        self.caches.each(Kind::DestinationRule, |key, stored| {
+            if self.is_stray_rule(key, stored) {
+                found.push(WorkKey { controller: Controller::DestinationRules, object: key.clone() });
+            }
+        });
+        for key in found {
+            self.queue.add_after(&key, COALESCE);
         }
     }
 
     fn is_stray(&self, key: &ObjectKey, stored: &Stored) -> bool {
         stored.decode::<Service>().is_ok_and(|service| {
             !service.selected_hash().is_empty()
-                && !self.names_service(key, service.metadata.annotation(MANAGED_BY))
+                && !self.names(Kind::Service, key, service.metadata.annotation(MANAGED_BY))
         })
     }
 
-    /// Whether the Rollout that is said to manage a Service names it; without such a word, whether any does.
-    pub(crate) fn names_service(&self, key: &ObjectKey, manager: Option<&str>) -> bool {
-        let sources = self.references.sources(&Reference { kind: Kind::Service, key: key.clone() });
+    fn is_stray_rule(&self, key: &ObjectKey, stored: &Stored) -> bool {
+        stored.decode::<Managed>().is_ok_and(|rule| {
+            let manager = rule.metadata.annotation(MANAGED_BY);
+            manager.is_some() && !self.names(Kind::DestinationRule, key, manager)
+        })
+    }
+
+    /// Whether the Rollout that is said to manage an object names it; without such a word, whether any does.
+    pub(crate) fn names(&self, kind: Kind, key: &ObjectKey, manager: Option<&str>) -> bool {
+        let sources = self.references.sources(&Reference { kind, key: key.clone() });
         sources.iter().any(|source| manager.is_none_or(|manager| *source.object.name == *manager))
     }
 }

@@ -31,11 +31,14 @@ pub enum Controller {
     AnalysisRuns,
     /// Services that a Rollout no longer manages.
     Services,
+    /// DestinationRules that a Rollout no longer manages (T-246).
+    DestinationRules,
 }
 
 impl Controller {
     /// Every controller.
-    pub const ALL: [Self; 4] = [Self::Rollouts, Self::Experiments, Self::AnalysisRuns, Self::Services];
+    pub const ALL: [Self; 5] =
+        [Self::Rollouts, Self::Experiments, Self::AnalysisRuns, Self::Services, Self::DestinationRules];
 
     /// Name of the queue in metrics.
     #[must_use]
@@ -45,6 +48,7 @@ impl Controller {
             Self::Experiments => "Experiments",
             Self::AnalysisRuns => "AnalysisRuns",
             Self::Services => "Services",
+            Self::DestinationRules => "DestinationRules",
         }
     }
 }

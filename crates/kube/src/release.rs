@@ -1,13 +1,17 @@
-//! Services that no Rollout manages any more get their selector back.
+//! Services and DestinationRules that no Rollout manages any more are given back (R-744, R-745, T-246).
+
+use std::time::Duration;
 
 use glidepath_api::{Rollout, Service, names};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::dispatch::Managed;
 use crate::gather::GatherError;
 use crate::object::ObjectKey;
 use crate::queue::{Controller, Outcome, WorkKey};
-use crate::references::service_names;
+use crate::references::{Reference, router_objects, service_names};
 use crate::resource::Kind;
+use crate::server::RequestError;
 use crate::shell::Shell;
 
 impl Shell {
@@ -19,38 +23,78 @@ impl Shell {
         let Some(manager) = service.metadata.annotation(names::MANAGED_BY) else {
             return Ok(Outcome::Settled(None));
         };
-        if service.selected_hash().is_empty() || self.dispatcher.names_service(key, Some(manager)) {
-            return Ok(Outcome::Settled(None));
-        }
-        let rollout_key = ObjectKey { namespace: key.namespace.clone(), name: manager.into() };
-        if let Some(stored) = self.gatherer.fetch(Kind::Rollout, &rollout_key).await?
-            && stored.decode::<Rollout>().is_ok_and(|rollout| service_names(&rollout).contains(&*key.name))
+        let names_it = |rollout: &Rollout| service_names(rollout).contains(&*key.name);
+        if service.selected_hash().is_empty()
+            || self.is_managed(Kind::Service, key, manager, names_it).await?
         {
-            self.queue.add_after(
-                &WorkKey { controller: Controller::Rollouts, object: rollout_key },
-                std::time::Duration::ZERO,
-            );
             return Ok(Outcome::Settled(None));
         }
         let patch = json!({
             "metadata": {"annotations": {names::MANAGED_BY: null}},
             "spec": {"selector": {names::POD_TEMPLATE_HASH: null}},
         });
-        match self.server.merge(&self.gatherer.path(Kind::Service, key), &patch).await {
-            Ok(_) => {
-                tracing::info!(
-                    namespace = &*key.namespace,
-                    service = &*key.name,
-                    "released the selector of a Service"
-                );
-                Ok(Outcome::Settled(None))
-            }
-            Err(error) if error.code() == 404 => Ok(Outcome::Settled(None)),
-            Err(error) => {
-                tracing::warn!(namespace = &*key.namespace, service = &*key.name, error = %error,
-                    "cannot release the selector of a Service");
-                Ok(Outcome::Failed)
-            }
+        let answer = self.server.merge(&self.gatherer.path(Kind::Service, key), &patch).await;
+        Ok(released(Kind::Service, key, answer.map(|_| ())))
+    }
+
+    /// Takes hashes and mark off a DestinationRule that no Rollout names, likewise.
+    pub(crate) async fn release_rule(&self, key: &ObjectKey) -> Result<Outcome, GatherError> {
+        let kind = Kind::DestinationRule;
+        let Some(stored) = self.caches.get(kind, key) else { return Ok(Outcome::Settled(None)) };
+        let Ok(rule) = stored.decode::<Managed>() else { return Ok(Outcome::Settled(None)) };
+        let Some(manager) = rule.metadata.annotation(names::MANAGED_BY) else {
+            return Ok(Outcome::Settled(None));
+        };
+        let reference = Reference { kind, key: key.clone() };
+        let names_it = |rollout: &Rollout| router_objects(rollout).contains(&reference);
+        if self.is_managed(kind, key, manager, names_it).await? {
+            return Ok(Outcome::Settled(None));
+        }
+        let Some(document) = stored
+            .decode::<Value>()
+            .ok()
+            .and_then(|document| glidepath_traffic::istio::release_destination_rule(&document))
+        else {
+            return Ok(Outcome::Settled(None));
+        };
+        let answer = self.server.replace(&self.gatherer.path(kind, key), &document).await;
+        Ok(released(kind, key, answer.map(|_| ())))
+    }
+
+    /// Whether the Rollout `manager` names the object; one that this instance does not follow is asked for, and
+    /// looked at again if it does.
+    async fn is_managed(
+        &self,
+        kind: Kind,
+        key: &ObjectKey,
+        manager: &str,
+        names_it: impl Fn(&Rollout) -> bool,
+    ) -> Result<bool, GatherError> {
+        if self.dispatcher.names(kind, key, Some(manager)) {
+            return Ok(true);
+        }
+        let object = ObjectKey { namespace: key.namespace.clone(), name: manager.into() };
+        let stored = self.gatherer.fetch(Kind::Rollout, &object).await?;
+        let named =
+            stored.is_some_and(|stored| stored.decode::<Rollout>().is_ok_and(|rollout| names_it(&rollout)));
+        if named {
+            self.queue.add_after(&WorkKey { controller: Controller::Rollouts, object }, Duration::ZERO);
+        }
+        Ok(named)
+    }
+}
+
+fn released(kind: Kind, key: &ObjectKey, answer: Result<(), RequestError>) -> Outcome {
+    let (resource, namespace, name) = (kind.plural(), &*key.namespace, &*key.name);
+    match answer {
+        Ok(()) => {
+            tracing::info!(resource, namespace, name, "gave back what no Rollout manages any more");
+            Outcome::Settled(None)
+        }
+        Err(error) if error.code() == 404 => Outcome::Settled(None),
+        Err(error) => {
+            tracing::warn!(resource, namespace, name, error = %error, "cannot give back what no Rollout manages");
+            Outcome::Failed
         }
     }
 }

@@ -238,7 +238,7 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
         () = wait_for_caches(shell) => {}
         () = &mut shutdown => return,
     }
-    shell.dispatcher.review_services();
+    shell.dispatcher.review_released();
     tracing::info!("caches synced, deciding");
     let mut in_progress = FuturesUnordered::new();
     loop {

@@ -108,6 +108,7 @@ impl Shell {
             Controller::Experiments => self.reconcile_experiment(key, &mut remembered).await,
             Controller::AnalysisRuns => self.reconcile_analysis(key, &mut remembered).await,
             Controller::Services => self.release_service(&key.object).await,
+            Controller::DestinationRules => self.release_rule(&key.object).await,
         };
         if !remembered.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), remembered);

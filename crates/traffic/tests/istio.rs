@@ -156,6 +156,172 @@ fn an_experiment_destination_comes_and_goes() {
     assert_eq!(after, virtual_service(&json!([main_route(80, 20)])));
 }
 
+fn layer4(section: &str, routes: &Value) -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1alpha3", "kind": "VirtualService",
+        "metadata": {"name": "shop", "namespace": "shop"}, "spec": {section: routes},
+    })
+}
+
+fn sides(stable: i64, canary: i64, matching: &Value) -> Value {
+    json!({"match": matching, "route": [
+        {"destination": {"host": "shop-stable"}, "weight": stable},
+        {"destination": {"host": "shop-canary"}, "weight": canary},
+    ]})
+}
+
+/// T-213, T-936: TLS and TCP routes are found by port and server names, and those that are not named keep their
+/// weights; a lone route needs no name.
+#[test]
+fn tls_and_tcp_routes_carry_weights_too() {
+    let hosts = json!([{"port": 3000, "sniHosts": ["b", "a"]}]);
+    let twice = json!([{"port": 3000, "sniHosts": ["a"]}, {"port": 3000, "sniHosts": ["b"]}]);
+    let other = json!([{"port": 3000, "sniHosts": ["a"]}]);
+    let by_hosts = json!({"name": "shop", "tlsRoutes": [{"port": 3000, "sniHosts": ["a", "b"]}]});
+    let by_port = json!({"name": "shop", "tcpRoutes": [{"port": 3000}]});
+    let port = json!([{"port": 3000}]);
+    let none = json!([]);
+    let two_ports = json!([{"port": 3000}, {"port": 3001}]);
+    let rows = [
+        ("by server names in any order", "tls", &by_hosts, vec![(&hosts, true), (&other, false)]),
+        ("names of several blocks together", "tls", &by_hosts, vec![(&other, false), (&twice, true)]),
+        ("alone", "tls", &json!({"name": "shop"}), vec![(&other, true)]),
+        ("every route of the port", "tcp", &by_port, vec![(&port, true), (&port, true), (&two_ports, false)]),
+        ("alone without a match", "tcp", &json!({"name": "shop"}), vec![(&none, true)]),
+    ];
+    for (case, section, service, routes) in rows {
+        let rollout = rollout(&json!({"virtualService": service}), &[]);
+        let before: Vec<Value> = routes.iter().map(|(matching, _)| sides(100, 0, matching)).collect();
+        let after: Vec<Value> = routes
+            .iter()
+            .map(|(matching, ours)| if *ours { sides(80, 20, matching) } else { sides(100, 0, matching) })
+            .collect();
+        let written = rendered(&rollout, &layer4(section, &json!(before)), &wanted(20)).unwrap();
+        assert_eq!(written, layer4(section, &json!(after)), "{case}");
+        let observation = read(&RouterKind::Istio, &rollout, &seen(&rollout, std::slice::from_ref(&written)));
+        assert!(wanted(20).is_carried_by(&observation), "{case}");
+        assert_eq!(rendered(&rollout, &written, &wanted(20)), None, "{case}");
+    }
+}
+
+/// T-213, T-936: a TLS section beside http routes is ours if the Rollout lists it, and somebody else's if not.
+#[test]
+fn tls_routes_beside_http_are_touched_when_listed() {
+    let matching = json!([{"port": 3000, "sniHosts": ["a"]}]);
+    let mut document = virtual_service(&json!([main_route(100, 0)]));
+    document["spec"]["tls"] = json!([sides(100, 0, &matching)]);
+    for (tls_routes, ours) in [(json!([{"port": 3000, "sniHosts": ["a"]}]), true), (json!([]), false)] {
+        let service = json!({"name": "shop", "routes": ["main"], "tlsRoutes": tls_routes});
+        let rollout = rollout(&json!({"virtualService": service}), &[]);
+        let mut expected = virtual_service(&json!([main_route(80, 20)]));
+        expected["spec"]["tls"] =
+            json!([if ours { sides(80, 20, &matching) } else { sides(100, 0, &matching) }]);
+        assert_eq!(rendered(&rollout, &document, &wanted(20)), Some(expected), "{tls_routes}");
+    }
+}
+
+/// T-215, T-217, T-218: what is wrong with TLS and TCP routes, in the reference's words.
+#[test]
+fn what_is_wrong_with_tls_and_tcp_routes_is_named() {
+    let matching = json!([{"port": 3000}]);
+    let lone = json!({"name": "shop"});
+    let rows = [
+        (
+            json!({"name": "shop", "tlsRoutes": [{"port": 3001}]}),
+            "tls",
+            json!([sides(100, 0, &matching)]),
+            "invalid TLS routes. Error: No matching TLS routes found in the defined Virtual Service.",
+        ),
+        (
+            json!({"name": "shop", "tcpRoutes": [{"port": 3001}]}),
+            "tcp",
+            json!([sides(100, 0, &matching)]),
+            "invalid TCP routes. Error: No matching TCP routes found in the defined Virtual Service.",
+        ),
+        (
+            lone.clone(),
+            "tls",
+            json!([sides(100, 0, &matching), sides(100, 0, &matching)]),
+            "invalid TLS routes. Error: spec.tls[] should be set in VirtualService and it must have exactly one route when omitting spec.strategy.canary.trafficRouting.istio.virtualService.tlsRoutes",
+        ),
+        (
+            lone,
+            "tcp",
+            json!([{"route": [{"destination": {"host": "shop-canary"}, "weight": 100}]}]),
+            "invalid TCP routes. Error: Stable Service 'shop-stable' not found in route",
+        ),
+    ];
+    for (service, section, routes, detail) in rows {
+        let rollout = rollout(&json!({"virtualService": service}), &[]);
+        let observation = read(&RouterKind::Istio, &rollout, &seen(&rollout, &[layer4(section, &routes)]));
+        assert_eq!(observation.problem.unwrap().detail, format!("Istio VirtualService has {detail}"));
+    }
+}
+
+/// T-214, T-231: destinations and subsets that the reference added for an experiment are known by their names, and
+/// go when the experiment is over; foreign ones stay.
+#[test]
+fn what_the_reference_added_for_an_experiment_goes_with_it() {
+    let rule = json!({"name": "shop", "canarySubsetName": "canary", "stableSubsetName": "stable"});
+    let rollout = rollout(&json!({"virtualService": {"name": "shop"}, "destinationRule": rule}), &[]);
+    let of_subset =
+        |name: &str, weight: i64| json!({"destination": {"host": "shop", "subset": name}, "weight": weight});
+    let of_host = |name: &str, weight: i64| json!({"destination": {"host": name}, "weight": weight});
+    let route = virtual_service(&json!([{"route": [
+        of_subset("stable", 60), of_subset("canary", 20), of_host("shop-6f5c-2-1-try", 15), of_host("shop-old", 5),
+    ]}]));
+    let hash = |hash: &str| json!({"rollouts-pod-template-hash": hash});
+    let subsets = |extra: Value| {
+        let mut subsets = vec![
+            json!({"name": "stable", "labels": hash("6f5c")}),
+            json!({"name": "canary", "labels": hash("9d2b")}),
+        ];
+        subsets.extend(extra.as_array().unwrap().iter().cloned());
+        json!({"kind": "DestinationRule", "metadata": {"name": "shop", "annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": "shop"}},
+            "spec": {"host": "shop", "subsets": subsets}})
+    };
+    let experiment = json!({"name": "shop-6f5c-2-1-try", "labels": hash("77")});
+    let foreign = json!({"name": "shop-old", "labels": {"a": "b"}});
+    let before = subsets(json!([experiment, foreign]));
+    let extra = WeightDestination {
+        weight: 15,
+        service_name: "shop-6f5c-2-1-try".to_owned(),
+        pod_template_hash: "77".to_owned(),
+    };
+    let during = WantedTraffic { additional: vec![extra], stable_weight: 65, ..wanted(20) };
+    let objects = seen(&rollout, &[route, before]);
+    let observation = read(&RouterKind::Istio, &rollout, &objects);
+    assert!(during.is_carried_by(&observation), "while it runs nothing is written: {observation:?}");
+    let written = render(&RouterKind::Istio, &rollout, &objects, &wanted(20)).unwrap();
+    let documents: Vec<&Value> = written.iter().map(|rendered| &rendered.document).collect();
+    assert_eq!(documents[0], &subsets(json!([foreign])));
+    assert_eq!(
+        documents[1]["spec"]["http"][0]["route"],
+        json!([of_subset("stable", 75), of_subset("canary", 20), of_host("shop-old", 5)])
+    );
+}
+
+/// T-246: hashes and mark go, everything else stays.
+#[test]
+fn a_destination_rule_is_given_back() {
+    let managed = json!({
+        "metadata": {"name": "shop", "annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": "shop", "a": "b"}},
+        "spec": {"host": "shop", "subsets": [
+            {"name": "stable", "labels": {"app": "shop", "rollouts-pod-template-hash": "6f5c"}, "trafficPolicy": {}},
+            {"name": "canary", "labels": {"app": "shop", "rollouts-pod-template-hash": "9d2b"}},
+        ]},
+    });
+    let plain = json!({
+        "metadata": {"name": "shop", "annotations": {"a": "b"}},
+        "spec": {"host": "shop", "subsets": [
+            {"name": "stable", "labels": {"app": "shop"}, "trafficPolicy": {}},
+            {"name": "canary", "labels": {"app": "shop"}},
+        ]},
+    });
+    assert_eq!(glidepath_traffic::istio::release_destination_rule(&managed), Some(plain.clone()));
+    assert_eq!(glidepath_traffic::istio::release_destination_rule(&plain), None);
+}
+
 /// T-231 to T-234, T-931: subsets get the hashes, other fields and subsets stay.
 #[test]
 fn subsets_follow_the_hashes() {

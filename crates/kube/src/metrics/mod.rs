@@ -94,7 +94,7 @@ struct Counters {
     events: BTreeMap<(ObjectKey, EventLabels), u64>,
     reconciles: [BTreeMap<ObjectKey, Reconciles>; 3],
     durations: BTreeMap<&'static str, Durations>,
-    queues: [QueueFigures; 4],
+    queues: [QueueFigures; Controller::ALL.len()],
     working: HashMap<(Controller, ObjectKey), Instant>,
     deleted: Vec<(Instant, Kind, ObjectKey)>,
     writes: u64,
@@ -231,7 +231,7 @@ const fn series_of(controller: Controller) -> Option<usize> {
         Controller::Rollouts => Some(0),
         Controller::AnalysisRuns => Some(1),
         Controller::Experiments => Some(2),
-        Controller::Services => None,
+        Controller::Services | Controller::DestinationRules => None,
     }
 }
 

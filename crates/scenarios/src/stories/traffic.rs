@@ -177,19 +177,35 @@ pub fn a_destination_rule_follows_the_hashes() -> Story {
             "destinationRule": {"name": "web", "stableSubsetName": "stable", "canarySubsetName": "canary"},
         }}}}}}),
     );
-    Story::named("a DestinationRule follows the hashes", &["T-202", "T-214", "T-221", "T-230", "T-231"])
-        .given([service("web"), route, rule, rollout])
-        .until(healthy("web"))
-        .patch(web(), image("web:2"))
-        .until(paused("web", "CanaryPauseStep"))
-        .now(subset_of("{hash:web:1}", "{hash:web:2}"))
-        .now(contains(
-            "VirtualService",
-            "web",
-            json!({"spec": {"http": [{"route": [{"weight": 75}, {"weight": 25}]}]}}),
-        ))
-        .plugin("promote web")
-        .until(all([healthy("web"), subset_of("{hash:web:2}", "{hash:web:2}")]))
+    Story::named(
+        "a DestinationRule follows the hashes",
+        &["T-202", "T-214", "T-221", "T-230", "T-231", "T-246"],
+    )
+    .given([service("web"), route, rule, rollout])
+    .until(healthy("web"))
+    .patch(web(), image("web:2"))
+    .until(paused("web", "CanaryPauseStep"))
+    .now(subset_of("{hash:web:1}", "{hash:web:2}"))
+    .now(contains(
+        "VirtualService",
+        "web",
+        json!({"spec": {"http": [{"route": [{"weight": 75}, {"weight": 25}]}]}}),
+    ))
+    .plugin("promote web")
+    .until(all([healthy("web"), subset_of("{hash:web:2}", "{hash:web:2}")]))
+    .patch(web(), json!({"spec": {"strategy": {"canary": {"trafficRouting": null}}}}))
+    .until(contains(
+        "DestinationRule",
+        "web",
+        json!({
+            "metadata": {"annotations": null},
+            "spec": {"subsets": [
+                {"name": "stable", "labels": {"app": "web", "rollouts-pod-template-hash": null}},
+                {"name": "canary", "labels": {"app": "web", "rollouts-pod-template-hash": null}},
+            ]},
+        }),
+    ))
+    .finally(pods("web:1", 0))
 }
 
 /// T-042, T-053, T-900: an abort takes the traffic away first, once, and for good.

@@ -4,6 +4,7 @@ use glidepath_api::{IstioDestinationRule, names};
 use glidepath_core::traffic::{RouterObservation, WantedTraffic};
 use serde_json::{Map, Value, json};
 
+use super::{ADDED, Config, additions, note_additions};
 use crate::document::{list, metadata, object_at, set_metadata, text};
 
 fn hash_of(subset: &Value) -> Option<String> {
@@ -23,15 +24,19 @@ pub(super) fn read(found: &Value, rule: &IstioDestinationRule, owner: &str, seen
     seen.stable_hash = of(&rule.stable_subset_name);
 }
 
-/// The rule with the subsets of canary, stable and experiments labelled; other subsets stay (T-931).
+/// The rule with the subsets of canary, stable and experiments labelled, those of experiments that are over taken
+/// away; other subsets stay (T-931).
 pub(super) fn render(
+    config: &Config<'_>,
     found: &Value,
     rule: &IstioDestinationRule,
-    owner: &str,
     wanted: &WantedTraffic,
 ) -> Value {
+    let present = list(found, "/spec/subsets").iter().map(|subset| text(subset, "/name").to_owned());
+    let added = additions(config, found, present);
     let mut new = found.clone();
-    set_metadata(&mut new, "annotations", names::MANAGED_BY, Some(owner));
+    set_metadata(&mut new, "annotations", names::MANAGED_BY, Some(config.rollout));
+    note_additions(&mut new, wanted);
     let mut labels: Vec<(&str, &str)> = vec![
         (&rule.canary_subset_name, &wanted.canary_hash),
         (&rule.stable_subset_name, &wanted.stable_hash),
@@ -42,6 +47,10 @@ pub(super) fn render(
     let Some(spec) = object_at(&mut new, "spec") else { return new };
     let subsets = spec.entry("subsets").or_insert_with(|| json!([]));
     let Some(subsets) = subsets.as_array_mut() else { return new };
+    subsets.retain(|subset| {
+        let name = text(subset, "/name");
+        !added.contains(name) || labels.iter().any(|(wanted, _)| *wanted == name)
+    });
     for (name, hash) in labels.into_iter().filter(|(name, _)| !name.is_empty()) {
         let index = match subsets.iter().position(|subset| text(subset, "/name") == name) {
             Some(index) => index,
@@ -54,6 +63,17 @@ pub(super) fn render(
         label(&mut subsets[index], hash);
     }
     new
+}
+
+/// The rule without anything a Rollout put there; `None` when there is nothing of that kind (T-246).
+pub(crate) fn released(found: &Value) -> Option<Value> {
+    let mut new = found.clone();
+    set_metadata(&mut new, "annotations", names::MANAGED_BY, None);
+    set_metadata(&mut new, "annotations", ADDED, None);
+    if let Some(subsets) = new.pointer_mut("/spec/subsets").and_then(Value::as_array_mut) {
+        subsets.iter_mut().for_each(|subset| label(subset, ""));
+    }
+    (new != *found).then_some(new)
 }
 
 fn label(subset: &mut Value, hash: &str) {

@@ -1,14 +1,20 @@
-//! Istio: a VirtualService's http routes carry the weights, a DestinationRule's subsets the hashes (T-200 on).
+//! Istio: a VirtualService's routes carry the weights, a DestinationRule's subsets the hashes (T-200 on).
 
 mod destination_rule;
+mod layer4;
 mod routes;
+
+use std::collections::BTreeSet;
 
 use glidepath_api::{IstioDestinationRule, IstioTrafficRouting, IstioVirtualService, Rollout};
 use glidepath_core::traffic::{CarriedWeights, RouterKind, RouterObservation, RouterProblem, WantedTraffic};
 use serde_json::Value;
 
-use crate::document::list;
+use crate::document::{list, metadata, set_metadata};
 use crate::{ObjectKind, ObjectRef, Rendered, Seen, missing, observation};
+
+/// Names the experiment destinations or subsets that were added here, so that only these are taken away again (T-931).
+const ADDED: &str = "glidepath.dev/additional-destinations";
 
 const FIELD: &str = "spec.strategy.canary.trafficRouting.istio";
 
@@ -87,6 +93,33 @@ pub fn objects(rollout: &Rollout) -> Vec<ObjectRef> {
     found
 }
 
+/// What was added to an object for experiments: what its annotation says, and what among `present` bears the name of
+/// an experiment of this Rollout, because the reference adds the same without a note (T-214, T-231).
+fn additions(
+    config: &Config<'_>,
+    found: &Value,
+    present: impl IntoIterator<Item = String>,
+) -> BTreeSet<String> {
+    let noted = metadata(found, "annotations", ADDED).unwrap_or_default();
+    let noted = noted.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
+    noted.chain(present.into_iter().filter(|name| is_of_experiment(config.rollout, name))).collect()
+}
+
+/// Whether a name is `<rollout>-<hash>-<revision>-<step>-<template>`, as experiments of a Rollout's steps name theirs.
+fn is_of_experiment(rollout: &str, name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(rollout).and_then(|rest| rest.strip_prefix('-')) else { return false };
+    let parts: Vec<&str> = rest.splitn(4, '-').collect();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(parts.as_slice(), [hash, revision, step, template]
+        if !hash.is_empty() && is_number(revision) && is_number(step) && !template.is_empty())
+}
+
+fn note_additions(document: &mut Value, wanted: &WantedTraffic) {
+    let names: Vec<&str> = wanted.additional.iter().map(|extra| extra.service_name.as_str()).collect();
+    let names = names.join(",");
+    set_metadata(document, "annotations", ADDED, Some(names.as_str()).filter(|names| !names.is_empty()));
+}
+
 fn document<'a>(objects: &'a [Seen], wanted: &ObjectRef) -> Option<&'a Value> {
     objects.iter().find(|(object, _)| object == wanted).and_then(|(_, document)| document.as_ref())
 }
@@ -151,8 +184,8 @@ fn read_routes(config: &Config<'_>, objects: &[Seen]) -> Result<Carried, RouterP
             event_reason: None,
             invalid_spec: true,
         })?;
-        let added = routes::added(found);
-        weights.extend(chosen.iter().map(|index| routes::carried(config, &http[*index], &added)));
+        let added = routes::added(config, found);
+        weights.extend(chosen.iter().map(|route| routes::carried(config, route.of(found), &added)));
         let names: Vec<String> = routes::managed_names(config, http).map(str::to_owned).collect();
         if managed.is_empty() {
             managed = names;
@@ -186,7 +219,7 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
     };
     // Hashes before weights (T-054): a weight must never lead to a subset that still selects another version.
     if let (Some(object), Some(found), Some(rule)) = (rule_object, rule_document, config.rule()) {
-        let new = destination_rule::render(found, rule, config.rollout, wanted);
+        let new = destination_rule::render(&config, found, rule, wanted);
         if new != *found {
             let message = format!(
                 "DestinationRule {} subset updated ({}: {}, {}: {})",
@@ -218,4 +251,10 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
         }
     }
     Ok(changed)
+}
+
+/// A DestinationRule without what a Rollout put there, subsets apart; `None` when there is nothing of it (T-246).
+#[must_use]
+pub fn release_destination_rule(found: &Value) -> Option<Value> {
+    destination_rule::released(found)
 }

@@ -1,4 +1,4 @@
-//! The http routes of a VirtualService: which are ours, what they carry, what they should carry
+//! The routes of a VirtualService: which are ours, what they carry, what they should carry
 //! (T-210 to T-221, T-240 to T-245).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +7,8 @@ use glidepath_api::{HeaderRoutingMatch, IstioVirtualService, RouteMatch, StringM
 use glidepath_core::traffic::{CarriedWeights, ManagedRoute, WantedTraffic};
 use serde_json::{Map, Value, json};
 
-use super::Config;
-use crate::document::{list, metadata, number, object_at, set_metadata, text};
-
-/// Names the experiment destinations that were added here, so that only these are taken away again (T-931).
-const ADDED: &str = "glidepath.dev/additional-destinations";
+use super::{Config, additions, layer4, note_additions};
+use crate::document::{list, number, object_at, text};
 
 /// Whose share of the traffic a destination is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +19,59 @@ enum Side {
     Other(String),
 }
 
-/// Indexes of the http routes whose weights are ours.
+/// A list of routes in a VirtualService.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Http,
+    Tls,
+    Tcp,
+}
+
+impl Section {
+    pub(super) const fn member(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tls => "tls",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    pub(super) const fn pointer(self) -> &'static str {
+        match self {
+            Self::Http => "/spec/http",
+            Self::Tls => "/spec/tls",
+            Self::Tcp => "/spec/tcp",
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Tls => "TLS",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    pub(super) fn invalid(self, error: &str) -> String {
+        format!("Istio VirtualService has invalid {} routes. Error: {error}", self.name())
+    }
+}
+
+/// A route whose weights are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) section: Section,
+    pub(super) index: usize,
+}
+
+impl Chosen {
+    /// The route in `found`, which is what it was chosen from.
+    pub(super) fn of(self, found: &Value) -> &Value {
+        &list(found, self.section.pointer())[self.index]
+    }
+}
+
+/// The routes whose weights are ours.
 ///
 /// # Errors
 /// Why the VirtualService cannot be used, in the reference's words where it has some.
@@ -30,16 +79,28 @@ pub(super) fn choose(
     config: &Config<'_>,
     service: &IstioVirtualService,
     found: &Value,
-) -> Result<Vec<usize>, String> {
+) -> Result<Vec<Chosen>, String> {
     let http = list(found, "/spec/http");
-    if http.is_empty() {
-        let layer4 = ["/spec/tls", "/spec/tcp"].iter().any(|section| !list(found, section).is_empty());
-        return Err(if layer4 {
-            "this build of Glidepath sets weights on http routes only; the VirtualService has none".to_owned()
-        } else {
+    let sections = [Section::Http, Section::Tls, Section::Tcp];
+    if sections.iter().all(|section| list(found, section.pointer()).is_empty()) {
+        return Err(
             "Unable to get any of the HTTP, TCP or TLS routes for the Istio VirtualService".to_owned()
-        });
+        );
     }
+    let mut chosen = if http.is_empty() {
+        Vec::new()
+    } else {
+        choose_http(config, service, http).map_err(|error| Section::Http.invalid(&error))?
+    };
+    chosen.extend(layer4::choose(config, service, found, !http.is_empty())?);
+    Ok(chosen)
+}
+
+fn choose_http(
+    config: &Config<'_>,
+    service: &IstioVirtualService,
+    http: &[Value],
+) -> Result<Vec<Chosen>, String> {
     let name_of = |index: &usize| text(&http[*index], "/name");
     let chosen = if service.routes.is_empty() {
         let own: Vec<usize> =
@@ -47,9 +108,7 @@ pub(super) fn choose(
         match own.as_slice() {
             [only] => vec![*only],
             _ => {
-                return Err(invalid(
-                    "spec.http[] should be set in VirtualService and it must have exactly one route when omitting spec.strategy.canary.trafficRouting.istio.virtualService.routes",
-                ));
+                return Err("spec.http[] should be set in VirtualService and it must have exactly one route when omitting spec.strategy.canary.trafficRouting.istio.virtualService.routes".to_owned());
             }
         }
     } else {
@@ -57,23 +116,19 @@ pub(super) fn choose(
         for name in &service.routes {
             let index = (0..http.len()).find(|index| name_of(index) == name);
             chosen.push(index.ok_or_else(|| {
-                invalid(&format!("HTTP Route '{name}' is not found in the defined Virtual Service."))
+                format!("HTTP Route '{name}' is not found in the defined Virtual Service.")
             })?);
         }
         chosen
     };
     for index in &chosen {
-        check_sides(config, &http[*index]).map_err(|error| invalid(&error))?;
+        check_sides(config, &http[*index])?;
     }
-    Ok(chosen)
-}
-
-fn invalid(error: &str) -> String {
-    format!("Istio VirtualService has invalid HTTP routes. Error: {error}")
+    Ok(chosen.into_iter().map(|index| Chosen { section: Section::Http, index }).collect())
 }
 
 /// Both sides must be among a route's destinations (T-215).
-fn check_sides(config: &Config<'_>, route: &Value) -> Result<(), String> {
+pub(super) fn check_sides(config: &Config<'_>, route: &Value) -> Result<(), String> {
     let sides: Vec<Side> =
         list(route, "/route").iter().map(|destination| side(config, destination)).collect();
     let (canary, stable) = (sides.contains(&Side::Canary), sides.contains(&Side::Stable));
@@ -136,10 +191,19 @@ pub(super) fn carried(
     weighted.then_some(weights)
 }
 
-/// Experiment destinations that were added here.
-pub(super) fn added(found: &Value) -> BTreeSet<String> {
-    let names = metadata(found, "annotations", ADDED).unwrap_or_default();
-    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+/// Experiment destinations that were added here, or by the reference before us.
+pub(super) fn added(config: &Config<'_>, found: &Value) -> BTreeSet<String> {
+    let routes =
+        [Section::Http, Section::Tls, Section::Tcp].into_iter().flat_map(|of| list(found, of.pointer()));
+    let destinations = routes.flat_map(|route| list(route, "/route"));
+    additions(
+        config,
+        found,
+        destinations.filter_map(|destination| match side(config, destination) {
+            Side::Other(name) => Some(name),
+            _ => None,
+        }),
+    )
 }
 
 /// Names of managed routes present, in order.
@@ -156,21 +220,27 @@ pub(super) fn render(
     wanted: &WantedTraffic,
 ) -> Result<Value, String> {
     let chosen = choose(config, service, found)?;
-    let added = added(found);
+    let added = added(config, found);
     let mut new = found.clone();
-    let Some(http) = new.pointer_mut("/spec/http").and_then(Value::as_array_mut) else { return Ok(new) };
-    for index in &chosen {
-        set_weights(config, &mut http[*index], &added, wanted);
+    for route in &chosen {
+        let routes = new.pointer_mut(route.section.pointer()).and_then(Value::as_array_mut);
+        if let Some(route) = routes.and_then(|routes| routes.get_mut(route.index)) {
+            set_weights(config, route, &added, wanted);
+        }
     }
-    // `choose` found at least one route.
-    let Some(model) = chosen.first().map(|index| http[*index].clone()) else { return Ok(new) };
-    let own = std::mem::take(http);
-    let own = own.into_iter().filter(|route| !config.managed.contains(&text(route, "/name")));
-    let managed = wanted.routes.iter().map(|route| managed_route(config, route, &model, rule_host));
-    *http = managed.chain(own).collect();
-    let names: Vec<&str> = wanted.additional.iter().map(|extra| extra.service_name.as_str()).collect();
-    let names = names.join(",");
-    set_metadata(&mut new, "annotations", ADDED, Some(names.as_str()).filter(|names| !names.is_empty()));
+    let model =
+        chosen.iter().find(|route| route.section == Section::Http).map(|route| route.of(&new).clone());
+    if let Some(http) = new.pointer_mut("/spec/http").and_then(Value::as_array_mut)
+        && let Some(model) = model
+    {
+        let own = std::mem::take(http);
+        let own = own.into_iter().filter(|route| !config.managed.contains(&text(route, "/name")));
+        let managed = wanted.routes.iter().map(|route| managed_route(config, route, &model, rule_host));
+        *http = managed.chain(own).collect();
+    } else if let Some(route) = wanted.routes.first() {
+        return Err(format!("route '{}' has no place: spec.http not found", route.name()));
+    }
+    note_additions(&mut new, wanted);
     Ok(new)
 }
 
@@ -200,9 +270,8 @@ pub(super) fn changes(
     }
     let weights = |document: &Value| -> Vec<Vec<Option<i32>>> {
         let chosen = choose(config, service, document).unwrap_or_default();
-        let http = list(document, "/spec/http");
-        let of = |index: &usize| {
-            let destinations = list(&http[*index], "/route").iter();
+        let of = |chosen: &Chosen| {
+            let destinations = list(chosen.of(document), "/route").iter();
             destinations.map(|destination| number(destination, "weight")).collect()
         };
         chosen.iter().map(of).collect()
