@@ -47,7 +47,7 @@ impl Stage {
                     Controller::Rollouts => "rollout",
                     Controller::AnalysisRuns => "analysisrun",
                     Controller::Experiments => "experiment",
-                    Controller::Services => return,
+                    Controller::Services | Controller::DestinationRules => return,
                 };
                 observer.decision(kind, &record.key.name, record.plan);
             })),
