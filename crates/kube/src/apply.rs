@@ -205,11 +205,7 @@ impl Applier<'_> {
     }
 
     fn emit(&self, event: &Event) {
-        if self.controller == Controller::Rollouts {
-            self.metrics.count_event(self.key, event);
-        }
-        log_event(self.subject, event);
-        self.recorder.record(self.subject, event, self.gatherer.clock.now());
+        self.emit_about(self.subject, event);
     }
 
     fn emit_on_rollout(&self, name: &str, uid: &str, event: &Event) {
@@ -221,9 +217,16 @@ impl Applier<'_> {
             uid: uid.to_owned(),
             resource_version: String::new(),
         };
-        self.metrics.count_event(&self.sibling(name), event);
-        log_event(&subject, event);
-        self.recorder.record(&subject, event, self.gatherer.clock.now());
+        self.emit_about(&subject, event);
+    }
+
+    /// Records an Event; those on Rollouts are counted.
+    fn emit_about(&self, subject: &Subject, event: &Event) {
+        if subject.kind == names::KIND_ROLLOUT {
+            self.metrics.count_event(&self.sibling(&subject.name), event);
+        }
+        log_event(subject, event);
+        self.recorder.record(subject, event, self.gatherer.clock.now());
     }
 
     fn own_kind(&self) -> Kind {

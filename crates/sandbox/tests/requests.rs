@@ -13,62 +13,7 @@ use std::path::{Path, PathBuf};
 
 use glidepath_sandbox::Sandbox;
 use support::exchange::{Names, ask, connect, furnish};
-
-/// One request of a script and what it is answered.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Exchange {
-    /// Comments and blank lines before it.
-    before: Vec<String>,
-    /// Method, path and media type.
-    line: String,
-    body: String,
-    /// Why the embedded plane answers otherwise, if it does: then only the code is compared.
-    differs: Option<String>,
-    answer: Vec<String>,
-}
-
-fn parse_script(text: &str) -> Vec<Exchange> {
-    let mut exchanges: Vec<Exchange> = Vec::new();
-    let mut before = Vec::new();
-    for line in text.lines() {
-        let method = line.split(' ').next().unwrap_or_default();
-        if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "AWAIT" | "SETTLE") {
-            let before = std::mem::take(&mut before);
-            exchanges.push(Exchange { before, line: line.to_owned(), ..Exchange::default() });
-        } else if line.is_empty() || line.starts_with('#') {
-            before.push(line.to_owned());
-        } else if let Some(exchange) = exchanges.last_mut() {
-            if let Some(reason) = line.strip_prefix("~ ") {
-                exchange.differs = Some(reason.to_owned());
-            } else if let Some(answer) = line.strip_prefix("< ") {
-                exchange.answer.push(answer.to_owned());
-            } else {
-                exchange.body = line.to_owned();
-            }
-        }
-    }
-    exchanges
-}
-
-fn render_script(exchanges: &[Exchange]) -> String {
-    let mut text = String::new();
-    for exchange in exchanges {
-        for line in &exchange.before {
-            text += &format!("{line}\n");
-        }
-        text += &format!("{}\n", exchange.line);
-        if !exchange.body.is_empty() {
-            text += &format!("{}\n", exchange.body);
-        }
-        if let Some(reason) = &exchange.differs {
-            text += &format!("~ {reason}\n");
-        }
-        for line in &exchange.answer {
-            text += &format!("< {line}\n");
-        }
-    }
-    text
-}
+use support::script::{parse_script, render_script};
 
 /// Waits until a new kind is served, or until a real server has seen that a known one changed.
 async fn settle(client: &kube::Client, word: &str, path: &str, real: bool) {
@@ -112,13 +57,7 @@ async fn hold(name: &str) {
         let same =
             if explained { answer.first() == exchange.answer.first() } else { answer == exchange.answer };
         if !same {
-            differences += &format!("{}\n{}\n", exchange.line, exchange.body);
-            for line in exchange.answer.iter().filter(|line| !answer.contains(line)) {
-                differences += &format!("- {line}\n");
-            }
-            for line in answer.iter().filter(|line| !exchange.answer.contains(line)) {
-                differences += &format!("+ {line}\n");
-            }
+            differences += &exchange.difference(&answer);
         }
     }
     if recording {

@@ -22,6 +22,16 @@ pub struct RealPlane {
     host: String,
 }
 
+/// A client with the rights a kubeconfig gives.
+///
+/// # Errors
+/// When the kubeconfig cannot be read or used.
+pub async fn connect(kubeconfig: &Path) -> Result<Client> {
+    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
 impl RealPlane {
     /// Connects with the rights the kubeconfig gives; verbs go through the `plugin` program.
     ///
@@ -29,12 +39,10 @@ impl RealPlane {
     /// When the kubeconfig cannot be used or the metric host cannot be bound.
     pub async fn connect(kubeconfig: &Path, plugin: &Path) -> Result<Self> {
         let (path, plugin) = (kubeconfig.to_path_buf(), plugin.to_path_buf());
-        let config =
-            Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
-        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+        let client = connect(kubeconfig).await?;
         let script = Script::default();
         let host = serve(script.clone()).await?;
-        Ok(Self { client: Client::try_from(config)?, kubeconfig: path, plugin, script, host })
+        Ok(Self { client, kubeconfig: path, plugin, script, host })
     }
 
     /// Takes a namespace away, without waiting for it to be gone.

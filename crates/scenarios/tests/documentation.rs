@@ -70,7 +70,7 @@ fn parse_block(info: &str, block: &[&str], deeds: &mut Vec<Deed>) -> Result<()> 
 
 fn parse_note(note: &str) -> Result<Deed> {
     let (word, rest) = note.split_once(": ").with_context(|| format!("not understood: {note}"))?;
-    Ok(match (word, rest.splitn(3, ' ').collect::<Vec<_>>()[..].as_ref()) {
+    Ok(match (word, &rest.splitn(3, ' ').collect::<Vec<_>>()[..]) {
         ("until", [phase, rollout]) => Deed::Until { phase: (*phase).into(), rollout: (*rollout).into() },
         ("pass", [time]) => Deed::Pass((*time).into()),
         ("metric", [address, code, body]) => {
@@ -130,8 +130,7 @@ impl Reader<'_> {
 
     /// Runs a command and returns what it prints. One that fails is no failure here: its output tells.
     async fn run(&self, command: &str) -> Result<String> {
-        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let words: Vec<&str> = command.split_whitespace().collect();
         match words[..] {
             ["kubectl", "argo", "rollouts", ref verb @ ..] => {
                 let verb: Vec<String> = verb.iter().map(|word| (*word).to_owned()).collect();

@@ -1,14 +1,12 @@
 //! What is done to a plane through its API before anybody uses it: our definitions, the permissions we ship, and a
 //! token of the account that has them.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use glidepath_scenarios::permissions::{ACCOUNT, apply};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -18,13 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const GLANCE: Duration = Duration::from_millis(100);
 /// How long a controller's token is good for: as long as the plane's certificates are likely to be wanted.
 const TOKEN_SECONDS: u32 = 30 * 24 * 3600;
-
-/// A client with the rights of a kubeconfig.
-pub(crate) async fn connect(kubeconfig: &Path) -> Result<Client> {
-    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
-    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
-}
 
 /// Looks until something is so; `still_possible` ends the wait early when it no longer can be.
 pub(crate) async fn wait_until<F: Future<Output = bool>>(

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use glidepath_scenarios::real::connect;
 use glidepath_workloads::Workloads;
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::kubelet::process::{Addressing, ImageMap, LocalImage, ProcessConfig};
-
-use crate::cluster::connect;
 
 /// How many nodes a plane has.
 pub(crate) const NODES: usize = 2;

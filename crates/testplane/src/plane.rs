@@ -8,8 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use glidepath_scenarios::permissions::{apply_permissions, shipped};
+use glidepath_scenarios::real::connect;
 
-use crate::cluster::{apply_definitions, connect, count_ready_nodes, fetch_token, is_ready, wait_until};
+use crate::cluster::{apply_definitions, count_ready_nodes, fetch_token, is_ready, wait_until};
 use crate::keys::{Authority, write_private};
 use crate::node::NODES;
 use crate::processes::Processes;

@@ -8,14 +8,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use glidepath_sandbox::{Running, Sandbox};
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::{Controller, Workloads};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use regex::Regex;
+use support::connect;
 
 /// The minor version of kubectl that the answers were recorded with.
 const RECORDED_WITH: &str = "36";
@@ -220,12 +222,7 @@ async fn start_sandbox() -> (Sandbox, Running, Workloads) {
 
 /// Our kubelet as the only node of a real plane.
 async fn join_real(kubeconfig: &Path) -> Workloads {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    Workloads::builder(kube::Client::try_from(config).unwrap())
-        .model_nodes([NodeConfig::new("node-a")])
-        .spawn()
+    Workloads::builder(connect(kubeconfig).await).model_nodes([NodeConfig::new("node-a")]).spawn()
 }
 
 /// What differs, as text; empty when all is as recorded.

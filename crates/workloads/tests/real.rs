@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop where it is")]
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod support;
+
 use std::time::Duration;
 
 use glidepath_workloads::Workloads;
@@ -12,8 +14,8 @@ use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::kubelet::process::{ImageMap, LocalImage, ProcessConfig};
 use glidepath_workloads::object::{Key, Object};
 use glidepath_workloads::resource::{JOBS, NAMESPACES, NODES, PODS, REPLICA_SETS, Resource};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
+use support::connect;
 use tokio::time::{Instant, sleep};
 
 struct World {
@@ -30,10 +32,7 @@ impl World {
             println!("skipped: GLIDEPATH_REAL_KUBECONFIG names no cluster");
             return None;
         };
-        let kubeconfig = Kubeconfig::read_from(path).unwrap();
-        let config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        let client = kube::Client::try_from(config).unwrap();
+        let client = connect(path).await;
         let node = |kind: &str| {
             let mut node =
                 NodeConfig::new(format!("{namespace}-{kind}")).with_heartbeat(Duration::from_secs(10));

@@ -8,19 +8,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
 mod planes;
-mod script;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::BodyExt;
 use planes::Asked;
-use script::{Exchange, parse_script, render_script};
 use serde_json::Value;
-use support::exchange::{Names, furnish, mask_numbers};
+use support::exchange::{Names, begin_request, furnish, mask_numbers, send};
+use support::script::{Exchange, parse_script, render_script};
 
 /// How often controllers are given time before an answer is taken as it is.
 const PATIENCE: u32 = 300;
@@ -50,23 +47,9 @@ async fn ask(asked: &Asked, exchange: &Exchange, place: &Place<'_>, names: &mut 
 }
 
 async fn ask_once(asked: &Asked, exchange: &Exchange, place: &Place<'_>, names: &mut Names) -> Vec<String> {
-    let mut words = exchange.line.split(' ');
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let media = match words.next() {
-        Some("merge") => "application/merge-patch+json",
-        Some("json") => "application/json-patch+json",
-        Some("strategic") => "application/strategic-merge-patch+json",
-        Some("apply") => "application/apply-patch+yaml",
-        Some(other) => other,
-        None => "application/json",
-    };
     let fill = |text: &str| names.fill(text).replace("$ns", place.actual);
     let mut client = &asked.admin;
-    let mut request = Request::builder()
-        .method(method)
-        .uri(fill(path))
-        .header("content-type", media)
-        .header("user-agent", "requests");
+    let mut request = begin_request(&exchange.line, fill);
     for with in &exchange.with {
         match with.as_str() {
             "anonymous" => client = asked.nobody.as_ref().unwrap(),
@@ -77,9 +60,7 @@ async fn ask_once(asked: &Asked, exchange: &Exchange, place: &Place<'_>, names: 
             }
         }
     }
-    let request = request.body(kube::client::Body::from(fill(&exchange.body).into_bytes())).unwrap();
-    let (parts, body) = client.send(request).await.unwrap().into_parts();
-    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    let (parts, text) = send(client, request, fill(&exchange.body)).await;
     let mut answer = vec![parts.status.as_u16().to_string()];
     let shown = exchange.shows.iter().map(String::as_str).filter(|shows| *shows != "managedFields");
     for name in ["warning", "retry-after"].into_iter().chain(shown) {
@@ -88,16 +69,7 @@ async fn ask_once(asked: &Asked, exchange: &Exchange, place: &Place<'_>, names: 
         }
     }
     names.shows_managers = exchange.shows.iter().any(|shows| shows == "managedFields");
-    // A watch answers with one document per line.
-    for line in text.replace(place.actual, place.shown).lines() {
-        match serde_json::from_str::<Value>(line) {
-            Ok(mut document) => {
-                names.normalise(&mut document);
-                answer.push(document.to_string());
-            }
-            Err(_) => answer.push(line.to_owned()),
-        }
-    }
+    answer.extend(names.lines(&text.replace(place.actual, place.shown)));
     answer
 }
 
@@ -122,13 +94,7 @@ async fn play(path: &Path, asked: &Asked, place: &Place<'_>, mut names: Names) {
             (Some(_), false) => shown(&answer, exchange) == shown(&exchange.answer, exchange),
         };
         if !same {
-            differences += &format!("{}\n{}\n", exchange.line, exchange.body);
-            for line in exchange.answer.iter().filter(|line| !answer.contains(line)) {
-                differences += &format!("- {line}\n");
-            }
-            for line in answer.iter().filter(|line| !exchange.answer.contains(line)) {
-                differences += &format!("+ {line}\n");
-            }
+            differences += &exchange.difference(&answer);
         }
     }
     if recording {

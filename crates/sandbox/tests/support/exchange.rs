@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use http::Request;
 use http_body_util::BodyExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
 use super::widget_crd;
@@ -49,8 +51,8 @@ impl Names {
 
     /// The same text with what `UID1`, `RV2` and so on stand for.
     pub fn fill(&self, text: &str) -> String {
-        let pattern = regex::Regex::new(r"\b(UID|RV)\d+\b").unwrap();
-        let text = pattern.replace_all(text, |found: &regex::Captures<'_>| {
+        static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(UID|RV)\d+\b").unwrap());
+        let text = NAME.replace_all(text, |found: &Captures<'_>| {
             self.meant.get(&found[0]).cloned().unwrap_or_else(|| found[0].to_owned())
         });
         text.replace("$continue", &self.token)
@@ -99,6 +101,18 @@ impl Names {
         }
     }
 
+    /// The lines of an answer: a watch answers with one document per line.
+    pub fn lines(&mut self, text: &str) -> Vec<String> {
+        let mut line = |line: &str| match serde_json::from_str::<Value>(line) {
+            Ok(mut document) => {
+                self.normalise(&mut document);
+                document.to_string()
+            }
+            Err(_) => line.to_owned(),
+        };
+        text.lines().map(&mut line).collect()
+    }
+
     fn text(&mut self, key: &str, text: &str) -> Option<String> {
         match key {
             "resourceVersion" if !matches!(text, "" | "0" | "ANY") => Some(self.of("RV", text)),
@@ -128,13 +142,16 @@ impl Names {
 
 /// Version numbers and random endings in messages.
 pub fn mask_numbers(text: &str) -> String {
-    let table = [
-        ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
-        (r"(resource version: )\d+( \(\d+\)|, current: \d+)?", "${1}N"),
-        (r"in record \(\d+\)", "in record (N)"),
-        (r"_[bcdfghjklmnpqrstvwxz2456789]{5}\b", "_xxxxx"),
-        (r"\bgen-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "gen-xxxxx"),
-    ];
+    static MASKS: LazyLock<[(Regex, &str); 5]> = LazyLock::new(|| {
+        [
+            ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
+            (r"(resource version: )\d+( \(\d+\)|, current: \d+)?", "${1}N"),
+            (r"in record \(\d+\)", "in record (N)"),
+            (r"_[bcdfghjklmnpqrstvwxz2456789]{5}\b", "_xxxxx"),
+            (r"\bgen-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "gen-xxxxx"),
+        ]
+        .map(|(pattern, with)| (Regex::new(pattern).unwrap(), with))
+    });
     // Several mistakes in an applied configuration come in the order of a Go map.
     if let Some((head, list)) = text.split_once("errors:\n") {
         let mut list: Vec<&str> = list.lines().collect();
@@ -142,14 +159,14 @@ pub fn mask_numbers(text: &str) -> String {
         return format!("{head}errors:\n{}", list.join("\n"));
     }
     let mut text = text.split_once(" is invalid: [").map_or(text, |(head, _)| head).to_owned();
-    for (pattern, with) in table {
-        text = regex::Regex::new(pattern).unwrap().replace_all(&text, with).into_owned();
+    for (pattern, with) in MASKS.iter() {
+        text = pattern.replace_all(&text, *with).into_owned();
     }
     text
 }
 
-/// Method, path and media type in a line, and a body.
-pub async fn ask(client: &kube::Client, line: &str, body: &str, names: &mut Names) -> Vec<String> {
+/// A request as a script writes it: method, path and media type in a line; `fill` puts in what is only known now.
+pub fn begin_request(line: &str, fill: impl Fn(&str) -> String) -> http::request::Builder {
     let mut words = line.split(' ');
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
     let media = match words.next() {
@@ -160,31 +177,35 @@ pub async fn ask(client: &kube::Client, line: &str, body: &str, names: &mut Name
         Some(other) => other,
         None => "application/json",
     };
-    let request = Request::builder()
+    Request::builder()
         .method(method)
-        .uri(path.replace("$continue", &names.token).replace("%TOKEN", &names.token))
+        .uri(fill(path))
         .header("content-type", media)
         .header("user-agent", "requests")
-        .body(kube::client::Body::from(body.to_owned().into_bytes()))
-        .unwrap();
+}
+
+/// Sends a request and reads the answer to its end.
+pub async fn send(
+    client: &kube::Client,
+    request: http::request::Builder,
+    body: String,
+) -> (http::response::Parts, String) {
+    let request = request.body(kube::client::Body::from(body.into_bytes())).unwrap();
     let (parts, body) = client.send(request).await.unwrap().into_parts();
-    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    (parts, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
+}
+
+/// Asks what a line and a body say; the status, the headers that clients read, and the documents of the answer.
+pub async fn ask(client: &kube::Client, line: &str, body: &str, names: &mut Names) -> Vec<String> {
+    let request = begin_request(line, |path| path.replace("$continue", &names.token));
+    let (parts, text) = send(client, request, body.to_owned()).await;
     let mut answer = vec![parts.status.as_u16().to_string()];
     for name in ["warning", "retry-after"] {
         for value in parts.headers.get_all(name) {
             answer.push(format!("{name}: {}", value.to_str().unwrap()));
         }
     }
-    // A watch answers with one document per line.
-    for line in text.lines() {
-        match serde_json::from_str::<Value>(line) {
-            Ok(mut document) => {
-                names.normalise(&mut document);
-                answer.push(document.to_string());
-            }
-            Err(_) => answer.push(line.to_owned()),
-        }
-    }
+    answer.extend(names.lines(&text));
     answer
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 pub mod exchange;
+pub mod script;
 
 use glidepath_clock::Clock;
 use glidepath_sandbox::{Body, Sandbox};

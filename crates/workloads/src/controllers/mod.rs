@@ -124,6 +124,11 @@ pub(crate) fn queue_own_keys(cache: &Cache, queue: &Arc<Queue<Key>>) {
     });
 }
 
+/// The pods that are bound to a node.
+pub(crate) fn pods_of_node(pods: &Cache, node: &str) -> impl Iterator<Item = Object> {
+    pods.list(None).into_iter().filter(move |pod| pod.text("/spec/nodeName") == Some(node))
+}
+
 /// As [`queue_own_keys`], but not for changes of the status alone: a controller need not answer itself.
 pub(crate) fn queue_spec_changes(cache: &Cache, queue: &Arc<Queue<Key>>) {
     let queue = Arc::clone(queue);

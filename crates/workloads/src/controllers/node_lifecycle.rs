@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Context, Note, queue_own_keys};
+use super::{Context, Note, pods_of_node, queue_own_keys};
 use crate::api::is_not_found;
 use crate::cache::Cache;
 use crate::kubelet::node::LEASE_NAMESPACE;
@@ -33,6 +33,15 @@ const LARGE_OUTAGE_PERCENT: usize = 55;
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 /// Taint of a node whose kubelet says that it is not ready.
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// Taint of a node that is cordoned.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+/// Other conditions that keep new pods away, and their taints.
+const TROUBLES: [(&str, &str); 4] = [
+    ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+    ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+    ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+    ("NetworkUnavailable", "node.kubernetes.io/network-unavailable"),
+];
 
 /// How many nodes are ready, of how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,18 +133,13 @@ fn wanted_taints(node: &Object, seen: &Object, outage: Outage) -> Vec<(&'static 
         () => None,
     };
     wanted.extend(lost.map(|key| (key, "NoSchedule")));
-    for (kind, key) in [
-        ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
-        ("DiskPressure", "node.kubernetes.io/disk-pressure"),
-        ("PIDPressure", "node.kubernetes.io/pid-pressure"),
-        ("NetworkUnavailable", "node.kubernetes.io/network-unavailable"),
-    ] {
+    for (kind, key) in TROUBLES {
         if is(kind, "True") {
             wanted.push((key, "NoSchedule"));
         }
     }
     if node.flag("/spec/unschedulable") {
-        wanted.push(("node.kubernetes.io/unschedulable", "NoSchedule"));
+        wanted.push((UNSCHEDULABLE, "NoSchedule"));
     }
     let has = |key: &str| {
         let taints = node.list("/spec/taints").iter();
@@ -152,13 +156,12 @@ fn plan_taints(node: &Object, seen: &Object, outage: Outage, now: Timestamp) -> 
     let old = node.list("/spec/taints");
     let is_ours = |taint: &Value| {
         let (key, effect) = (text(taint, "key"), text(taint, "effect"));
-        match key {
-            UNREACHABLE | NOT_READY => matches!(effect, "NoSchedule" | "NoExecute"),
-            "node.kubernetes.io/memory-pressure"
-            | "node.kubernetes.io/disk-pressure"
-            | "node.kubernetes.io/pid-pressure"
-            | "node.kubernetes.io/network-unavailable"
-            | "node.kubernetes.io/unschedulable" => effect == "NoSchedule",
+        match effect {
+            "NoSchedule" => {
+                let of_trouble = TROUBLES.iter().any(|(_, trouble)| *trouble == key);
+                of_trouble || matches!(key, UNREACHABLE | NOT_READY | UNSCHEDULABLE)
+            }
+            "NoExecute" => matches!(key, UNREACHABLE | NOT_READY),
             _ => false,
         }
     };
@@ -263,22 +266,16 @@ async fn apply(context: &Context, caches: &Caches, node: &Object, plan: &Plan) -
 
 /// Marks the pods of a node as not ready.
 async fn apply_forsaking(context: &Context, pods: &Cache, node: &str) -> kube::Result<()> {
-    for pod in pods.list(None).iter().filter(|pod| pod.text("/spec/nodeName") == Some(node)) {
-        let Some(conditions) = plan_forsaken(pod, context.clock.now()) else { continue };
+    for pod in pods_of_node(pods, node) {
+        let Some(conditions) = plan_forsaken(&pod, context.clock.now()) else { continue };
         let patch = json!({"metadata": {"uid": pod.uid(), "resourceVersion": pod.resource_version()},
             "status": {"conditions": conditions}});
         match context.api.send_patch(&PODS, &pod.key(), Some("status"), &patch).await {
             Err(error) if is_not_found(&error) => {}
             written => {
                 let written = written?;
-                context
-                    .send_event(
-                        &PODS,
-                        pod,
-                        SOURCE,
-                        &Note::warning("NodeNotReady", "Node is not ready".to_owned()),
-                    )
-                    .await;
+                let note = Note::warning("NodeNotReady", "Node is not ready".to_owned());
+                context.send_event(&PODS, &pod, SOURCE, &note).await;
                 pods.wait_for_echo(&written).await;
             }
         }

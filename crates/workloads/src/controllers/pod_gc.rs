@@ -2,15 +2,14 @@
 //! bound. They are removed by force.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::pod_set::is_finished;
 use super::taint_eviction::plan_disrupted;
-use super::{Context, queue_own_keys};
+use super::{Context, pods_of_node, queue_own_keys};
 use crate::api::{DeleteOptions, is_conflict, is_not_found};
 use crate::cache::Cache;
 use crate::object::{Key, Object};
@@ -59,8 +58,7 @@ pub async fn run(context: Context) {
     let (again, all) = (Arc::clone(&queue), Arc::clone(&pods));
     nodes.subscribe(move |change| {
         if let (Some(node), None) = (&change.old, &change.new) {
-            let on_it = |pod: &&Object| pod.text("/spec/nodeName") == Some(node.name());
-            all.list(None).iter().filter(on_it).for_each(|pod| again.add(pod.key()));
+            pods_of_node(&all, node.name()).for_each(|pod| again.add(pod.key()));
         }
     });
     nodes.wait_synced().await;

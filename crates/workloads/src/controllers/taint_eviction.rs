@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::pod_set::is_finished;
 use super::scheduler::tolerates;
-use super::{Context, Note, queue_own_keys};
+use super::{Context, Note, pods_of_node, queue_own_keys};
 use crate::api::{DeleteOptions, is_conflict, is_not_found};
 use crate::cache::Cache;
 use crate::object::{Key, Object, api_time, text};
@@ -68,8 +68,7 @@ pub async fn run(context: Context) {
             return;
         }
         let Some(node) = change.latest() else { return };
-        let on_it = |pod: &&Object| pod.text("/spec/nodeName") == Some(node.name());
-        all.list(None).iter().filter(on_it).for_each(|pod| again.add(pod.key()));
+        pods_of_node(&all, node.name()).for_each(|pod| again.add(pod.key()));
     });
     nodes.wait_synced().await;
     pods.wait_synced().await;

@@ -63,7 +63,7 @@ use super::script::start_delay;
 use super::status::plan_pod_status;
 use crate::cache::Cache;
 use crate::controllers::pod_set::is_finished;
-use crate::controllers::{Context, queue_own_keys};
+use crate::controllers::{Context, pods_of_node, queue_own_keys};
 use crate::object::{Key, Object};
 use crate::queue::{Again, Queue};
 use crate::resource::{NODES, PODS};
@@ -100,8 +100,7 @@ pub async fn run(context: Context, nodes: Vec<NodeConfig>) {
             && is_lost(old)
             && !is_lost(new)
         {
-            let on_it = |pod: &&Object| pod.text("/spec/nodeName") == Some(new.name());
-            all.list(None).iter().filter(on_it).for_each(|pod| again.add(pod.key()));
+            pods_of_node(&all, new.name()).for_each(|pod| again.add(pod.key()));
         }
     });
     pods.wait_synced().await;

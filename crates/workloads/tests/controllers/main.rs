@@ -11,6 +11,8 @@
 
 mod cases;
 mod story;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -22,14 +24,14 @@ use glidepath_workloads::api::{Api, DeleteOptions};
 use glidepath_workloads::cache::Hub;
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::object::{Key, Object};
-use glidepath_workloads::resource::{NAMESPACES, NODES, PODS, Resource, SERVICE_ACCOUNTS};
+use glidepath_workloads::resource::{NAMESPACES, NODES, PODS, Resource};
 use glidepath_workloads::{Controller, Workloads};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use cases::{Act, Case, cases};
 use story::{Stories, Story, difference, parse_stories, render_stories};
+use support::{connect, create_namespace, is_chosen};
 
 /// The model nodes of both planes.
 fn nodes() -> [NodeConfig; 2] {
@@ -43,12 +45,7 @@ fn nodes() -> [NodeConfig; 2] {
 
 async fn tell(api: &Api, hub: &Arc<Hub>, case: &Case) -> Story {
     let namespace = case.name.replace(' ', "-");
-    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-    api.send_create(&NAMESPACES, "", &body).await.unwrap();
-    let account = Key::new(namespace.as_str(), "default");
-    while api.fetch(&SERVICE_ACCOUNTS, &account).await.is_err() {
-        sleep(Duration::from_millis(100)).await;
-    }
+    create_namespace(api, &namespace).await;
     let story: Arc<Mutex<Story>> = Arc::default();
     let start = Instant::now();
     let mut kinds: Vec<Resource> = case.watched.clone();
@@ -127,8 +124,7 @@ async fn tell_all(api: &Api, cases: Vec<Case>) -> Vec<(String, Story)> {
 }
 
 fn chosen() -> Vec<Case> {
-    let only = std::env::var("GLIDEPATH_CASE").ok();
-    cases().into_iter().filter(|case| only.as_deref().is_none_or(|only| case.name.contains(only))).collect()
+    cases().into_iter().filter(|case| is_chosen(case.name)).collect()
 }
 
 fn known() -> Stories {
@@ -173,10 +169,7 @@ async fn the_real_controllers_are_recorded_when_asked_for() {
         println!("skipped: GLIDEPATH_RECORD_CONTROLLERS names no cluster");
         return;
     };
-    let kubeconfig = Kubeconfig::read_from(path).unwrap();
-    let config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    let client = kube::Client::try_from(config).unwrap();
+    let client = connect(path).await;
     let workloads = Workloads::builder(client.clone()).model_nodes(nodes()).spawn();
     sleep(Duration::from_secs(3)).await;
     let api = Api::new(client);

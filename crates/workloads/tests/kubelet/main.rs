@@ -12,6 +12,8 @@
 
 mod cases;
 mod life;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,14 +27,14 @@ use glidepath_workloads::cache::Hub;
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::kubelet::process::{ImageMap, LocalImage, ProcessConfig};
 use glidepath_workloads::object::{Key, Object};
-use glidepath_workloads::resource::{NAMESPACES, PODS, SERVICE_ACCOUNTS};
+use glidepath_workloads::resource::{NAMESPACES, PODS};
 use glidepath_workloads::{Controller, Workloads};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use cases::{Act, Case, cases};
 use life::{Life, Sight, difference, parse_lives, render_lives, render_pod};
+use support::{connect, create_namespace, is_chosen};
 
 /// How long a sight of the real kubelet must have lasted to be one that the model has to show too.
 const PASSING_SECONDS: f64 = 2.5;
@@ -230,23 +232,11 @@ async fn a_real_kubelet_is_recorded_when_asked_for() {
         println!("skipped: GLIDEPATH_RECORD_KUBELET names no cluster");
         return;
     };
-    let kubeconfig = Kubeconfig::read_from(path).unwrap();
-    let config =
-        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    let api = Api::new(kube::Client::try_from(config).unwrap());
+    let api = Api::new(connect(path).await);
     let place = Arc::new(Place { api, namespace: "lives" });
-    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace}});
-    place.api.send_create(&NAMESPACES, "", &body).await.unwrap();
-    let account = Key::new(place.namespace, "default");
-    while place.api.fetch(&SERVICE_ACCOUNTS, &account).await.is_err() {
-        sleep(Duration::from_millis(100)).await;
-    }
+    create_namespace(&place.api, place.namespace).await;
     let mut lives = parse_lives(&std::fs::read_to_string(lives_file()).unwrap_or_default());
-    let only = std::env::var("GLIDEPATH_CASE").ok();
-    let mut chosen: Vec<Case> = cases()
-        .into_iter()
-        .filter(|case| only.as_deref().is_none_or(|only| case.name.contains(only)))
-        .collect();
+    let mut chosen: Vec<Case> = cases().into_iter().filter(|case| is_chosen(case.name)).collect();
     // Some at a time, so that they do not slow each other down; the long ones together.
     chosen.sort_by_key(|case| std::cmp::Reverse(case.seconds));
     let mut chosen = chosen.into_iter().peekable();

@@ -44,3 +44,9 @@ impl Figures {
         format!("{:#}\n", json!({"figures": rows, "notes": self.notes}))
     }
 }
+
+/// The value in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use glidepath_clock::Clock;
+use glidepath_scenarios::real::connect;
 use kube::Client;
 use serde_json::json;
 
@@ -108,7 +109,7 @@ async fn run() -> Result<()> {
 
     let folder = tempfile::tempdir()?;
     let (client, kubeconfig, _plane) = match &options.kubeconfig {
-        Some(path) => (client_of(path).await?, path.clone(), None),
+        Some(path) => (connect(path).await?, path.clone(), None),
         None => {
             let plane = embedded(folder.path()).await?;
             (plane.0, plane.1, Some(plane.2))
@@ -131,13 +132,6 @@ async fn run() -> Result<()> {
     std::fs::write(&options.json, figures.json())?;
     let _ = writeln!(out, "written to {}", options.json.display());
     Ok(())
-}
-
-async fn client_of(path: &std::path::Path) -> Result<Client> {
-    let config = kube::config::Kubeconfig::read_from(path)?;
-    let config =
-        kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
 }
 
 type Running = (Client, PathBuf, Box<dyn std::any::Any>);

@@ -11,7 +11,8 @@ use kube::core::ApiResource;
 use serde_json::json;
 use tokio::process::{Child, Command};
 
-use crate::figures::Figures;
+use crate::controller::resident_mib;
+use crate::figures::{Figures, median};
 
 const PODS: u32 = 10_000;
 const STARTS: usize = 5;
@@ -28,11 +29,11 @@ pub(crate) async fn measure(figures: &mut Figures) -> Result<()> {
     }
     let (mut child, ready) = start(&kubeconfig).await?;
     milliseconds.push(ready);
-    milliseconds.sort_by(f64::total_cmp);
-    figures.set("sandbox: ready to serve", "ms", milliseconds[STARTS / 2]);
-    figures.set("sandbox: resident memory, empty", "MiB", resident_mib(&child)?);
+    let process = child.id().context("the sandbox has ended")?;
+    figures.set("sandbox: ready to serve", "ms", median(milliseconds));
+    figures.set("sandbox: resident memory, empty", "MiB", resident_mib(process)?);
 
-    let client = crate::client_of(&kubeconfig).await?;
+    let client = crate::connect(&kubeconfig).await?;
     let resource = ApiResource {
         group: String::new(),
         version: "v1".into(),
@@ -67,7 +68,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     figures.set("sandbox: 10,000 pods created and running after", "s", started.elapsed().as_secs_f64());
-    figures.set("sandbox: resident memory, 10,000 running pods", "MiB", resident_mib(&child)?);
+    figures.set("sandbox: resident memory, 10,000 running pods", "MiB", resident_mib(process)?);
     child.kill().await?;
     Ok(())
 }
@@ -93,12 +94,4 @@ async fn start(kubeconfig: &Path) -> Result<(Child, f64)> {
         }
     }
     bail!("glidepath sandbox ended before it served")
-}
-
-fn resident_mib(child: &Child) -> Result<f64> {
-    let id = child.id().context("the sandbox has ended")?;
-    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib / 1024.0)
 }

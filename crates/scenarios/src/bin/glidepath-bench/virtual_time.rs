@@ -1,6 +1,6 @@
 //! How long an hour takes on the embedded plane when nobody waits for the clock.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use glidepath_scenarios::embedded::in_virtual_time;
@@ -9,7 +9,7 @@ use glidepath_scenarios::run::tell;
 use glidepath_scenarios::story::{Story, all, healthy, pods};
 use serde_json::json;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, median};
 
 const ROUNDS: usize = 9;
 
@@ -23,20 +23,16 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
             in_virtual_time(async |plane| {
                 let started = start.elapsed();
                 tell(&story(), plane, "hour").await?;
-                Ok((started, start.elapsed() - started))
+                let hour = start.elapsed() - started;
+                Ok((started.as_secs_f64() * 1000.0, hour.as_secs_f64() * 1000.0))
             })
         });
         rounds.push(round.join().map_err(|_| anyhow!("the hour-long canary panicked"))??);
     }
     let (starts, hours) = rounds.into_iter().unzip();
-    figures.set("the embedded plane starts in virtual time", "ms", median_ms(starts));
-    figures.set("an hour-long canary on it", "ms", median_ms(hours));
+    figures.set("the embedded plane starts in virtual time", "ms", median(starts));
+    figures.set("an hour-long canary on it", "ms", median(hours));
     Ok(())
-}
-
-fn median_ms(mut durations: Vec<Duration>) -> f64 {
-    durations.sort_unstable();
-    durations[durations.len() / 2].as_secs_f64() * 1000.0
 }
 
 fn story() -> Story {

@@ -1,11 +1,13 @@
-//! How a script of requests is written.
+//! How a script of requests is written, and how answers that differ are shown.
+
+#![allow(dead_code, reason = "each user takes its own part")]
 
 /// One request of a script and what it is answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exchange {
     /// Comments and blank lines before it.
     pub before: Vec<String>,
-    /// Method, path and media type.
+    /// Method, path and media type; `AWAIT` or `SETTLE` and a path, where only something is waited for.
     pub line: String,
     /// `@`: headers of the request, or who asks: `anonymous`, `bad token`.
     pub with: Vec<String>,
@@ -27,7 +29,7 @@ pub fn parse_script(text: &str) -> Vec<Exchange> {
     let mut before = Vec::new();
     for line in text.lines() {
         let method = line.split(' ').next().unwrap_or_default();
-        if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+        if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "AWAIT" | "SETTLE") {
             let before = std::mem::take(&mut before);
             exchanges.push(Exchange { before, line: line.to_owned(), ..Exchange::default() });
         } else if line.is_empty() || line.starts_with('#') {
@@ -60,4 +62,18 @@ pub fn render_script(exchanges: &[Exchange]) -> String {
         lines.extend(exchange.answer.iter().map(|answer| format!("< {answer}")));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+impl Exchange {
+    /// The request and the lines in which the answer differs from the recorded one.
+    pub fn difference(&self, answer: &[String]) -> String {
+        let mut text = format!("{}\n{}\n", self.line, self.body);
+        for line in self.answer.iter().filter(|line| !answer.contains(line)) {
+            text += &format!("- {line}\n");
+        }
+        for line in answer.iter().filter(|line| !self.answer.contains(line)) {
+            text += &format!("+ {line}\n");
+        }
+        text
+    }
 }
