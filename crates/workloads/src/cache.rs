@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::api::{Api, Depth, WATCH_SECONDS, prune};
 use crate::object::{Key, Object};
 use crate::resource::Resource;
+use crate::shelf::Shelf;
 
 /// How long a writer waits for its own write to come back before it goes on regardless.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,19 +44,18 @@ type Subscriber = Box<dyn Fn(&Change) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
-    objects: BTreeMap<Key, Object>,
+    objects: Shelf,
     by_controller: HashMap<String, BTreeSet<Key>>,
 }
 
 impl State {
     fn put(&mut self, object: Object) -> Change {
         let key = object.key();
-        let old = self.objects.remove(&key);
+        let old = self.objects.insert(key.clone(), object.clone());
         if let Some(old) = &old {
             self.forget_index(old, &key);
         }
-        self.by_controller.entry(controller_uid(&object)).or_default().insert(key.clone());
-        self.objects.insert(key, object.clone());
+        self.by_controller.entry(controller_uid(&object)).or_default().insert(key);
         Change { old, new: Some(object) }
     }
 
@@ -114,7 +114,7 @@ impl Cache {
     /// One object.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Object> {
-        lock(&self.state).objects.get(key).cloned()
+        lock(&self.state).objects.get(key)
     }
 
     /// All objects, or those of one namespace.
@@ -122,12 +122,12 @@ impl Cache {
     pub fn list(&self, namespace: Option<&str>) -> Vec<Object> {
         let state = lock(&self.state);
         match namespace {
-            None => state.objects.values().cloned().collect(),
+            None => state.objects.values().collect(),
             Some(namespace) => state
                 .objects
                 .range(Key::new(namespace, "")..)
                 .take_while(|(key, _)| key.namespace == namespace)
-                .map(|(_, object)| object.clone())
+                .map(|(_, object)| object)
                 .collect(),
         }
     }
@@ -137,7 +137,7 @@ impl Cache {
     pub fn controlled_by(&self, uid: &str) -> Vec<Object> {
         let state = lock(&self.state);
         let keys = state.by_controller.get(uid);
-        keys.into_iter().flatten().filter_map(|key| state.objects.get(key).cloned()).collect()
+        keys.into_iter().flatten().filter_map(|key| state.objects.get(key)).collect()
     }
 
     /// Calls `subscriber` for every object known now (as an addition) and for every change from now on.

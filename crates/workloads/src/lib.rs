@@ -23,6 +23,7 @@ pub mod object;
 pub mod queue;
 pub mod resource;
 pub mod selector;
+mod shelf;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::api::Propagation;
 use crate::object::{Object, OwnerRef};
@@ -13,16 +13,29 @@ pub const FOREGROUND: &str = "foregroundDeletion";
 /// Finalizer of an owner whose dependents are to be orphaned first.
 pub const ORPHAN: &str = "orphan";
 
+/// The fields of an object's metadata that the graph keeps.
+const KEPT: [&str; 7] =
+    ["deletionTimestamp", "finalizers", "name", "namespace", "ownerReferences", "resourceVersion", "uid"];
+
 /// One object of the graph.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its kind.
     pub resource: Resource,
-    /// The object.
+    /// What the graph depends on and what a write needs of the object: part of its metadata.
     pub object: Object,
 }
 
 impl Node {
+    /// Keeps the few fields that count, so that the graph does not hold on to whole pods.
+    fn new(resource: &Resource, object: &Object) -> Self {
+        let kept: Map<String, Value> = KEPT
+            .iter()
+            .filter_map(|field| Some(((*field).to_owned(), object.at("/metadata")?.get(field)?.clone())))
+            .collect();
+        Self { resource: resource.clone(), object: Object::from(json!({ "metadata": kept })) }
+    }
+
     fn waits_for_dependents(&self) -> bool {
         self.object.is_deleting() && self.object.finalizers().any(|name| name == FOREGROUND)
     }
@@ -69,7 +82,7 @@ impl OwnerGraph {
         let old = self.nodes.remove(&uid);
         if let Some(old) = &old {
             if relevant(&old.object) == relevant(object) {
-                self.nodes.insert(uid, Node { resource: resource.clone(), object: object.clone() });
+                self.nodes.insert(uid, Node::new(resource, object));
                 return Vec::new();
             }
             self.unlink(&uid, &old.object);
@@ -86,7 +99,7 @@ impl OwnerGraph {
         }
         self.gone.remove(&uid);
         self.elsewhere.remove(&uid);
-        self.nodes.insert(uid, Node { resource: resource.clone(), object: object.clone() });
+        self.nodes.insert(uid, Node::new(resource, object));
         visit
     }
 
@@ -228,8 +241,6 @@ fn relevant(object: &Object) -> impl PartialEq + '_ {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::resource::{PODS, REPLICA_SETS};
 
