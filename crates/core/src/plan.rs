@@ -330,6 +330,9 @@ pub struct Ask {
     pub secrets: Vec<String>,
 }
 
+/// The name of the blocker that says that pods are on their way.
+pub const PODS_NOT_READY: &str = "pods-not-ready";
+
 /// What a non-terminal state waits for (invariant 7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

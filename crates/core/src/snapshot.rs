@@ -101,6 +101,15 @@ pub struct RolloutSnapshot {
     /// [`crate::plan::Plan::standing`] of the previous round: what was warned of and need not be again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<String>,
+    /// How many other Rollouts were waiting for pods at that moment. Where many are, the API server is what everybody
+    /// waits for, and writes that are only a courtesy can wait longer.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub others_waiting: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(others: &u32) -> bool {
+    *others == 0
 }
 
 /// What `spec.workloadRef` leads to, as it was seen.

@@ -97,6 +97,7 @@ impl World {
             pods: Vec::new(),
             failures: Vec::new(),
             told: Vec::new(),
+            others_waiting: 0,
         };
         Self {
             snapshot,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use glidepath_api::cluster::ReplicaSet;
 use glidepath_api::{Pod, rollout_condition as kinds};
-use glidepath_core::plan::BlockerOwner;
+use glidepath_core::plan::{BlockerOwner, PODS_NOT_READY};
 use serde_json::Value;
 
 use crate::cause::{Cause, Command};
@@ -114,7 +114,7 @@ fn complaint(pod: &Pod) -> Complaint {
     if pod.phase() == "Running" {
         let condition = pod.condition("Ready").unwrap_or_default();
         return Complaint {
-            name: "pods-not-ready",
+            name: PODS_NOT_READY,
             summary: "run but are not ready: the readiness probe does not pass".to_owned(),
             detail: condition.message,
         };
@@ -176,7 +176,7 @@ fn remedy(name: &str) -> &'static str {
         "pods-unschedulable" => {
             "make room: more nodes, smaller requests, or other node selectors and tolerations"
         }
-        "pods-not-ready" => "see what the readiness probe asks for, and what the container says",
+        PODS_NOT_READY => "see what the readiness probe asks for, and what the container says",
         "pods-failed" => "see why they were stopped; they are replaced by new ones",
         _ => "",
     }

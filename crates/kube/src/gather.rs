@@ -251,6 +251,7 @@ impl Gatherer {
             pods,
             failures: failures.clone(),
             told: told.clone(),
+            others_waiting: 0,
             rollout,
         }))
     }

@@ -179,6 +179,7 @@ fn build_shell(
         only: options.only,
         on_decision: options.on_decision.clone(),
         memories: Mutex::default(),
+        waiting: Mutex::default(),
     }
 }
 

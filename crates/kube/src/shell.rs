@@ -1,14 +1,14 @@
 //! One decision after another: take a key, gather, decide, apply, and wait until the caches know.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use glidepath_api::{ObjectMeta, Rollout, RolloutStatus, names};
 use glidepath_clock::Clock;
-use glidepath_core::plan::{Event, EventType, Plan};
+use glidepath_core::plan::{Event, EventType, PODS_NOT_READY, Plan};
 use tokio::time::Instant;
 
 use crate::apply::{Applied, Applier, Write};
@@ -47,6 +47,8 @@ pub(crate) struct Shell {
     pub(crate) only: Option<Controller>,
     pub(crate) on_decision: Option<Arc<Observer>>,
     pub(crate) memories: Mutex<HashMap<WorkKey, KeyMemory>>,
+    /// The Rollouts that wait for pods.
+    pub(crate) waiting: Mutex<HashSet<ObjectKey>>,
 }
 
 /// What a key remembers between two decisions; forgotten when there is nothing to remember.
@@ -137,16 +139,34 @@ impl Shell {
         key: &WorkKey,
         remembered: &mut KeyMemory,
     ) -> Result<Outcome, GatherError> {
-        let Some(snapshot) = self.gatherer.gather_rollout(&key.object, &mut remembered.memory).await? else {
+        let Some(mut snapshot) = self.gatherer.gather_rollout(&key.object, &mut remembered.memory).await?
+        else {
             *remembered = KeyMemory::default();
+            self.waiting().remove(&key.object);
             self.tell_deletion(&key.object);
             return Ok(Outcome::Settled(None));
         };
+        snapshot.others_waiting = self.others_waiting(&key.object);
         let subject = subject_of(names::KIND_ROLLOUT, &snapshot.rollout.metadata);
         self.announce(&snapshot.rollout, &key.object, &subject, remembered).await;
         let plan = (self.decisions.rollout)(&snapshot);
+        if plan.blocker.as_ref().is_some_and(|blocker| blocker.name == PODS_NOT_READY) {
+            self.waiting().insert(key.object.clone());
+        } else {
+            self.waiting().remove(&key.object);
+        }
         self.observe(key, SnapshotRef::Rollout(&snapshot), &plan);
         Ok(self.carry_out(key, &subject, Some(&snapshot.rollout), &plan, remembered).await)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashSet<ObjectKey>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many Rollouts but this one wait for their pods, as of their last decisions.
+    fn others_waiting(&self, key: &ObjectKey) -> u32 {
+        let waiting = self.waiting();
+        u32::try_from(waiting.len() - usize::from(waiting.contains(key))).unwrap_or(u32::MAX)
     }
 
     async fn reconcile_experiment(

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{conditions, validation};
 use crate::analysis::{after, status_patch};
 use crate::guard::guard_experiment;
-use crate::plan::{Action, Blocker, BlockerOwner, Event, EventType, Plan};
+use crate::plan::{Action, Blocker, BlockerOwner, Event, EventType, PODS_NOT_READY, Plan};
 use crate::snapshot::{ExperimentSnapshot, Failure};
 
 /// Deadlines pass strictly after their moment; this much later they have.
@@ -183,7 +183,7 @@ impl<'a> Round<'a> {
                 template.replicas(),
                 status.available_replicas
             );
-            self.block("pods-not-ready", text, BlockerOwner::Cluster, Some(deadline));
+            self.block(PODS_NOT_READY, text, BlockerOwner::Cluster, Some(deadline));
         }
     }
 

@@ -7,7 +7,7 @@ use super::conditions;
 use super::duration::waits_for_a_person;
 use super::spec::SpecView;
 use super::steps;
-use crate::plan::{Blocker, BlockerOwner};
+use crate::plan::{Blocker, BlockerOwner, PODS_NOT_READY};
 
 fn blocker(name: &str, owner: BlockerOwner, deadline: Option<Timestamp>, waiting_for: String) -> Blocker {
     Blocker { name: name.to_owned(), waiting_for, owner, deadline }
@@ -55,7 +55,7 @@ pub(crate) fn explain(
             } else {
                 format!("ReplicaSets and pods: {}", status.message)
             };
-            Some(blocker("pods-not-ready", BlockerOwner::Cluster, deadline, waiting_for))
+            Some(blocker(PODS_NOT_READY, BlockerOwner::Cluster, deadline, waiting_for))
         }
     }
 }

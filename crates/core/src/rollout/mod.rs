@@ -58,8 +58,11 @@ pub fn decide(snapshot: &RolloutSnapshot) -> Plan {
     crate::guard::guard(snapshot, plan(snapshot))
 }
 
-/// Counts of pods are written at most this often while pods are on their way.
+/// Counts of pods are written at most this often while pods are on their way: in seconds, one more for each
+/// [`OTHERS_PER_SECOND`] other Rollouts that wait for theirs, up to a limit.
 const COUNT_SECONDS: i64 = 2;
+const OTHERS_PER_SECOND: u32 = 10;
+const COUNT_SECONDS_LIMIT: i64 = 20;
 
 /// What is wanted, before the guard has seen it.
 #[must_use]
@@ -162,10 +165,14 @@ fn defer_counts_until(
         .iter()
         .any(|set| set.status.replicas != set.replicas() || set.status.available_replicas != set.replicas());
     let progress = conditions::find(stored, glidepath_api::rollout_condition::PROGRESSING)?;
-    let until = progress.last_update_time.plus_seconds(COUNT_SECONDS);
+    let patience = i64::from(snapshot.others_waiting / OTHERS_PER_SECOND).min(COUNT_SECONDS_LIMIT);
+    // Progress that is seen late is counted late; a tight deadline leaves little room for that.
+    let patience = patience.min(i64::from(snapshot.rollout.spec.progress_deadline_seconds()) / 10);
+    let seconds = COUNT_SECONDS + patience;
+    let until = progress.last_update_time.plus_seconds(seconds);
     let now = Time::new(snapshot.now);
     // A time that lies far ahead was written by another clock.
-    let recent = until > now && until <= now.plus_seconds(COUNT_SECONDS);
+    let recent = until > now && until <= now.plus_seconds(seconds);
     (on_their_way && recent).then(|| until.timestamp())
 }
 

@@ -398,6 +398,23 @@ fn counts_wait_while_pods_are_on_their_way_and_are_right_in_the_end() {
 }
 
 #[test]
+fn where_many_rollouts_wait_for_pods_counts_wait_longer_and_are_right_in_the_end() {
+    let writes = |others_waiting: u32| {
+        let mut world = deployed(canary(6, json!({"maxSurge": 1, "maxUnavailable": 0})), &[], 0);
+        world.snapshot.others_waiting = others_waiting;
+        world.fates.insert("web:2".to_owned(), Fate::After(3));
+        world.set_image("web:2");
+        world.run_for(120);
+        let status = &world.snapshot.rollout.status;
+        assert_eq!((status.replicas, status.available_replicas, status.updated_replicas), (6, 6, 6));
+        assert_eq!(phase(&world).0, "Healthy");
+        world.writes["patchStatus"]
+    };
+    let (alone, in_a_storm) = (writes(0), writes(500));
+    assert!(2 * in_a_storm <= alone, "{in_a_storm} and {alone} writes");
+}
+
+#[test]
 fn a_plugin_step_is_refused_by_name_once_and_can_be_skipped_r417_r787_b24() {
     let strategy = json!({"steps": [{"setWeight": 50}, {"plugin": {"name": "org/x"}}, {"pause": {}}]});
     let mut spec = canary(2, strategy);
