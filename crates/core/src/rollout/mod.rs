@@ -167,7 +167,7 @@ fn defer_counts_until(
     let progress = conditions::find(stored, glidepath_api::rollout_condition::PROGRESSING)?;
     let patience = i64::from(snapshot.others_waiting / OTHERS_PER_SECOND).min(COUNT_SECONDS_LIMIT);
     // Progress that is seen late is counted late; a tight deadline leaves little room for that.
-    let patience = patience.min(i64::from(snapshot.rollout.spec.progress_deadline_seconds()) / 10);
+    let patience = patience.min(i64::from(snapshot.rollout.progress_deadline_seconds()) / 10);
     let seconds = COUNT_SECONDS + patience;
     let until = progress.last_update_time.plus_seconds(seconds);
     let now = Time::new(snapshot.now);
