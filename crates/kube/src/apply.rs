@@ -13,7 +13,7 @@ use crate::events::{Recorder, Subject};
 use crate::gather::{Gatherer, Overlay};
 use crate::metrics::Metrics;
 use crate::object::ObjectKey;
-use crate::queue::Controller;
+use crate::queue::{Controller, Queue};
 use crate::resource::{Kind, collection};
 use crate::routers;
 use crate::server::{ApiServer, RequestError, Written};
@@ -60,6 +60,8 @@ pub struct Applier<'a> {
     pub rollout: Option<&'a Rollout>,
     /// What was read directly for this round.
     pub overlay: &'a Overlay,
+    /// What else waits for a decision.
+    pub queue: &'a Queue,
     /// A person waits: the client-side rate limit does not apply.
     pub urgent: bool,
 }
@@ -200,7 +202,12 @@ impl Applier<'_> {
                 applied.writes.push(self.reached(self.own_kind(), &stored));
                 Ok(())
             }
-            Action::PatchStatus { patch } => self.patch_status(patch, applied).await,
+            Action::PatchStatus { patch } => {
+                if !self.urgent && !self.queue.is_busy() {
+                    self.recorder.told(self.subject).await;
+                }
+                self.patch_status(patch, applied).await
+            }
         }
     }
 

@@ -25,11 +25,13 @@ const REMEMBERED: usize = 2048;
 const WAITING: usize = 16_384;
 /// How many Events are written at once.
 const AT_ONCE: usize = 4;
-/// States come first: what moves a release does not queue behind its story. While decisions are being carried out, one
-/// Event is written at a time, and this many times as long as that took is left to them.
+/// States come first: what moves a release does not queue behind its story. While a crowd of decisions is being carried
+/// out, one Event is written at a time, and this many times as long as that took is left to them.
 const GIVE_WAY: u32 = 9;
 /// An Event that waited this long is written whatever else there is to do.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a status waits for the Events that tell how it came about.
+const STORY_FIRST: Duration = Duration::from_millis(250);
 /// How long to wait after a write got no answer.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -77,7 +79,7 @@ struct Memory {
     order: VecDeque<u64>,
     last_suffix: u64,
     waiting: VecDeque<Admitted>,
-    being_written: usize,
+    being_written: Vec<Subject>,
     is_ending: bool,
 }
 
@@ -136,6 +138,22 @@ impl Recorder {
                 tokio::time::sleep(started.elapsed() * GIVE_WAY).await;
             }
         }
+    }
+
+    /// Returns once the Events about an object are written, or it has waited long enough: whoever sees a status should
+    /// find the Events that led to it.
+    pub(crate) async fn told(&self, subject: &Subject) {
+        let told = async {
+            loop {
+                let changed = self.changed.notified();
+                if !self.memory().is_about(subject) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Events may take longer than a release can wait for them.
+        let _ = tokio::time::timeout(STORY_FIRST, told).await;
     }
 
     /// Nothing more is decided: what was recorded is written without giving way. Returns once it is; something else
@@ -208,13 +226,13 @@ impl Memory {
                 at += 1;
             }
         }
-        self.being_written = batch.len();
+        self.being_written = batch.iter().map(|admitted| admitted.subject.clone()).collect();
         batch
     }
 
     /// Puts Events that could not be written back where they were, before later ones of the same objects.
     fn put_back(&mut self, unanswered: Vec<Admitted>) {
-        self.being_written = 0;
+        self.being_written.clear();
         for admitted in unanswered.into_iter().rev() {
             self.waiting.push_front(admitted);
         }
@@ -225,8 +243,13 @@ impl Memory {
         self.is_ending || self.waiting.front().is_some_and(|oldest| oldest.since.elapsed() >= PATIENCE)
     }
 
+    fn is_about(&self, subject: &Subject) -> bool {
+        let waiting = self.waiting.iter().map(|admitted| &admitted.subject);
+        waiting.chain(&self.being_written).any(|other| other.is_same_object(subject))
+    }
+
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.being_written == 0
+        self.waiting.is_empty() && self.being_written.is_empty()
     }
 
     fn admit(&mut self, subject: &Subject, event: &Event, now: Timestamp) -> Option<Admitted> {

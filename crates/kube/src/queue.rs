@@ -17,6 +17,8 @@ use crate::object::ObjectKey;
 
 /// First wait after a failure; doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(1);
+/// With so many decisions at a time Events give way to them.
+const CROWD: usize = 5;
 /// The longest wait after failures.
 const LAST_BACKOFF: Duration = Duration::from_secs(10);
 
@@ -175,7 +177,8 @@ impl Schedule {
     }
 
     fn is_busy(&self, now: Instant) -> bool {
-        self.in_process > 0 || self.next_due().is_some_and(|due| due <= now)
+        let due = [&self.urgent, &self.routine].into_iter().flat_map(|lane| lane.range(..=(now, u64::MAX)));
+        self.in_process + due.take(CROWD).count() >= CROWD
     }
 
     fn depth(&self, controller: Controller, now: Instant) -> usize {
@@ -283,7 +286,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Whether a decision is being taken or carried out, or should be.
+    /// Whether so many decisions are being taken or carried out, or should be, that they are in each other's way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.schedule().is_busy(Instant::now())
@@ -393,15 +396,17 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_busy_while_a_key_is_due_or_in_process_and_not_while_one_only_waits() {
+    fn the_queue_is_busy_while_a_crowd_is_due_or_in_process_and_not_while_it_only_waits() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
-        schedule.add(&key("a"), start + ms(10), false);
+        for number in 0..CROWD {
+            schedule.add(&key(&number.to_string()), start + ms(10), number == 0);
+        }
         assert!(!schedule.is_busy(start));
         assert!(schedule.is_busy(start + ms(10)));
         schedule.pop(start + ms(10)).unwrap();
-        assert!(schedule.is_busy(start));
-        schedule.done(&key("a"), Outcome::Settled(Some(start + ms(900))), start + ms(20));
-        assert!(!schedule.is_busy(start + ms(20)));
+        assert!(schedule.is_busy(start + ms(10)), "one is in process");
+        schedule.done(&key("0"), Outcome::Settled(Some(start + ms(900))), start + ms(20));
+        assert!(!schedule.is_busy(start + ms(20)), "one less than a crowd");
     }
 
     #[test]

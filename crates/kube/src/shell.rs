@@ -281,6 +281,7 @@ impl Shell {
             let applier = Applier {
                 server: &self.server,
                 recorder: &self.recorder,
+                queue: &self.queue,
                 gatherer: &self.gatherer,
                 metrics: &self.metrics,
                 controller: key.controller,

@@ -62,7 +62,8 @@ fn advance(
         duration.finished_at = Some(pass.now);
         duration.completion_status = Some(how);
     };
-    if changed {
+    // An update that has not got as far as a version has nothing that could be superseded.
+    if changed && !pass.ro.status.current_pod_hash.is_empty() {
         if is_rollback(pass) {
             let fast = pass.is_fast_rollback();
             duration.completion_status =

@@ -23,6 +23,7 @@ mod phase;
 mod pod_template;
 pub mod project;
 mod promote;
+mod quantities;
 mod references;
 mod replica_sets;
 pub mod replicas;

@@ -116,6 +116,9 @@ impl<'a> Pass<'a> {
             return;
         }
         if !self.out.valid {
+            if self.take_out_unreadable_quantities() {
+                return;
+            }
             if let Some(problem) = self.find_invalid_spec() {
                 self.report_invalid_spec(&problem);
                 return;

@@ -295,3 +295,32 @@ fn a_rollout_on_its_way_out_is_left_alone_r007() {
     world.snapshot.rollout.metadata.deletion_timestamp = Some(Time::new(world.snapshot.now));
     assert_eq!(decide(&world.snapshot), crate::plan::Plan::default());
 }
+
+#[test]
+fn a_quantity_that_cannot_be_read_is_taken_out_and_told_a006() {
+    let mut spec = canary(1, json!({}));
+    spec["template"]["spec"]["containers"][0]["resources"] =
+        json!({"requests": {"cpu": "5m", "memory": "much"}});
+    let mut world = World::new(spec, &[], 0);
+    world.run_for(10);
+    let resources = &world.snapshot.rollout.spec.template["spec"]["containers"][0]["resources"];
+    assert_eq!(*resources, json!({"requests": {"cpu": "5m"}}));
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!(world.events.iter().filter(|reason| *reason == "MalformedTemplate").count(), 1);
+}
+
+#[test]
+fn a_creation_that_keeps_failing_does_not_restart_the_clock_r760() {
+    let mut world = World::new(canary(2, json!({})), &[], 0);
+    let mut started = Vec::new();
+    for _ in 0..3 {
+        world.snapshot.failures = vec![failed(&world, "Forbidden", None)];
+        let plan = decide(&world.snapshot);
+        world.apply(&plan);
+        started.push(
+            world.snapshot.rollout.status.duration.clone().and_then(|duration| duration.rollout_started_at),
+        );
+        world.snapshot.now += jiff::SignedDuration::from_secs(5);
+    }
+    assert!(started[0].is_some() && started.iter().all(|at| *at == started[0]), "{started:?}");
+}
