@@ -16,6 +16,8 @@ pub enum RouterKind {
     Istio,
     /// Gateway API routes, configured as `plugins["argoproj-labs/gatewayAPI"]`.
     GatewayApi,
+    /// ingress-nginx, by canary Ingresses.
+    Nginx,
     /// A provider this build cannot drive; the text names it as the Rollout does.
     Unsupported(String),
 }
@@ -142,6 +144,10 @@ impl WantedTraffic {
     #[must_use]
     pub fn is_carried_by(&self, seen: &RouterObservation) -> bool {
         let Some(weights) = &seen.weights else { return false };
+        if seen.kind == RouterKind::Nginx {
+            // Its stable share is implicit, and it knows neither experiments nor managed routes (T-408, T-409).
+            return weights.canary == self.canary_weight;
+        }
         let additional: BTreeMap<&str, i32> =
             self.additional.iter().map(|d| (d.service_name.as_str(), d.weight)).collect();
         let hashes_match = !seen.selects_by_hash

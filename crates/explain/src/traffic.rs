@@ -87,6 +87,7 @@ fn remedy(kind: &RouterKind) -> &'static str {
         RouterKind::Istio => {
             "leave the weights out of what applies the VirtualService (GitOps: ignore spec.http[].route[].weight)"
         }
+        RouterKind::Nginx => "leave the canary Ingress to the controller: it belongs to the Rollout",
         _ => {
             "leave the weights out of what applies the route (GitOps: ignore spec.rules[].backendRefs[].weight)"
         }

@@ -322,10 +322,14 @@ impl Applier<'_> {
         let objects = objects.map_err(|error| Halt::Unusable(error.to_string()))?;
         let rendered =
             glidepath_traffic::render(router, rollout, &objects, wanted).map_err(Halt::Unusable)?;
-        for Rendered { object, document, events } in rendered {
+        for Rendered { object, document, is_new, events } in rendered {
             let reference = routers::reference(&object);
             let path = self.gatherer.path(reference.kind, &reference.key);
-            let stored = self.server.replace(&path, &document).await?;
+            let stored = if is_new {
+                self.server.create(parent(&path), &document).await?
+            } else {
+                self.server.replace(&path, &document).await?
+            };
             let awaited = Awaited::Reached(stored.identity().1);
             applied.writes.push(Write { kind: reference.kind, key: reference.key, awaited });
             for (reason, message) in events {
@@ -376,6 +380,11 @@ impl Applier<'_> {
         };
         self.server.get(&self.gatherer.path(kind, &self.sibling(name))).await.ok()
     }
+}
+
+/// The collection of the object at a path.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(collection, _)| collection)
 }
 
 /// Moves a Service's selector, and claims the Service when `owner` is given.

@@ -67,7 +67,12 @@ impl Sink for Dispatcher {
             }
             Kind::Deployment | Kind::PlainReplicaSet | Kind::PodTemplate => self.workload_change(change),
             Kind::DestinationRule => self.rule_change(change),
-            Kind::VirtualService | Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
+            Kind::VirtualService
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::Ingress => {
                 self.wake_sources(change.kind, &change.key);
             }
         }

@@ -39,6 +39,8 @@ pub enum Kind {
     TcpRoute,
     /// `tlsroutes.gateway.networking.k8s.io`
     TlsRoute,
+    /// `ingresses.networking.k8s.io`
+    Ingress,
 }
 
 /// Which objects of a kind are followed.
@@ -56,7 +58,7 @@ pub enum Selection {
 
 impl Kind {
     /// Every kind, in the order in which caches are started.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Rollout,
         Self::ReplicaSet,
         Self::Deployment,
@@ -74,6 +76,7 @@ impl Kind {
         Self::GrpcRoute,
         Self::TcpRoute,
         Self::TlsRoute,
+        Self::Ingress,
     ];
 
     /// Position in arrays that hold one value per kind.
@@ -102,6 +105,7 @@ impl Kind {
             Self::GrpcRoute => "GRPCRoute",
             Self::TcpRoute => "TCPRoute",
             Self::TlsRoute => "TLSRoute",
+            Self::Ingress => "Ingress",
         }
     }
 
@@ -125,6 +129,7 @@ impl Kind {
             Self::GrpcRoute => "grpcroutes",
             Self::TcpRoute => "tcproutes",
             Self::TlsRoute => "tlsroutes",
+            Self::Ingress => "ingresses",
         }
     }
 
@@ -144,6 +149,7 @@ impl Kind {
             Self::HttpRoute | Self::GrpcRoute | Self::TcpRoute | Self::TlsRoute => {
                 "gateway.networking.k8s.io"
             }
+            Self::Ingress => "networking.k8s.io",
         }
     }
 
@@ -165,7 +171,8 @@ impl Kind {
             | Self::VirtualService
             | Self::DestinationRule
             | Self::HttpRoute
-            | Self::GrpcRoute => "v1",
+            | Self::GrpcRoute
+            | Self::Ingress => "v1",
             Self::TcpRoute | Self::TlsRoute => "v1alpha2",
         }
     }
@@ -188,6 +195,7 @@ impl Kind {
                 | Self::GrpcRoute
                 | Self::TcpRoute
                 | Self::TlsRoute
+                | Self::Ingress
         )
     }
 

@@ -18,6 +18,7 @@ pub const fn followed(kind: ObjectKind) -> Kind {
         ObjectKind::GrpcRoute => Kind::GrpcRoute,
         ObjectKind::TcpRoute => Kind::TcpRoute,
         ObjectKind::TlsRoute => Kind::TlsRoute,
+        ObjectKind::Ingress => Kind::Ingress,
     }
 }
 

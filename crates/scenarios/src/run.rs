@@ -558,6 +558,7 @@ pub fn resource(kind: &str) -> Result<ApiResource> {
         "HorizontalPodAutoscaler" => ("autoscaling", "v2"),
         "VirtualService" | "DestinationRule" => ("networking.istio.io", "v1alpha3"),
         "HTTPRoute" => ("gateway.networking.k8s.io", "v1"),
+        "Ingress" => ("networking.k8s.io", "v1"),
         "Rollout" | "AnalysisRun" | "AnalysisTemplate" | "ClusterAnalysisTemplate" | "Experiment" => {
             ("argoproj.io", "v1alpha1")
         }

@@ -7,6 +7,7 @@
 mod document;
 pub mod gateway;
 pub mod istio;
+pub mod nginx;
 
 use glidepath_api::Rollout;
 use glidepath_core::traffic::{RouterKind, RouterObservation, RouterProblem, WantedTraffic};
@@ -27,6 +28,8 @@ pub enum ObjectKind {
     TcpRoute,
     /// `gateway.networking.k8s.io` TLSRoute.
     TlsRoute,
+    /// `networking.k8s.io` Ingress.
+    Ingress,
 }
 
 impl ObjectKind {
@@ -40,6 +43,7 @@ impl ObjectKind {
             Self::GrpcRoute => "GRPCRoute",
             Self::TcpRoute => "TCPRoute",
             Self::TlsRoute => "TLSRoute",
+            Self::Ingress => "Ingress",
         }
     }
 
@@ -53,6 +57,8 @@ impl ObjectKind {
             Self::GrpcRoute => "grpcroutes.gateway.networking.k8s.io",
             Self::TcpRoute => "tcproutes.gateway.networking.k8s.io",
             Self::TlsRoute => "tlsroutes.gateway.networking.k8s.io",
+            // Not the plural: it is what the reference's cache calls it.
+            Self::Ingress => "ingress.networking.k8s.io",
         }
     }
 }
@@ -84,6 +90,8 @@ pub struct Rendered {
     pub object: ObjectRef,
     /// The whole document to write.
     pub document: Value,
+    /// The object does not exist yet.
+    pub is_new: bool,
     /// Reasons and messages of the Normal Events that belong to the write, in order (O-424, O-425).
     pub events: Vec<(&'static str, String)>,
 }
@@ -96,8 +104,10 @@ pub fn routers(rollout: &Rollout) -> Vec<(RouterKind, Vec<ObjectRef>)> {
     if routing.istio.is_some() {
         found.push((RouterKind::Istio, istio::objects(rollout)));
     }
+    if routing.nginx.is_some() {
+        found.push((RouterKind::Nginx, nginx::objects(rollout)));
+    }
     let others = [
-        ("nginx", routing.nginx.is_some()),
         ("alb", routing.alb.is_some()),
         ("smi", routing.smi.is_some()),
         ("ambassador", routing.ambassador.is_some()),
@@ -123,12 +133,13 @@ pub fn read(kind: &RouterKind, rollout: &Rollout, objects: &[Seen]) -> RouterObs
     match kind {
         RouterKind::Istio => istio::read(rollout, objects),
         RouterKind::GatewayApi => gateway::read(rollout, objects),
+        RouterKind::Nginx => nginx::read(rollout, objects),
         RouterKind::Unsupported(name) => RouterObservation {
             problem: Some(RouterProblem {
                 field: format!("spec.strategy.canary.trafficRouting.{name}"),
                 value: name.clone(),
                 detail: format!(
-                    "this build of Glidepath does not drive {name} yet; use istio or plugins[\"{}\"]",
+                    "this build of Glidepath does not drive {name} yet; use istio, nginx or plugins[\"{}\"]",
                     gateway::PLUGIN
                 ),
                 event_reason: None,
@@ -152,6 +163,7 @@ pub fn render(
     match kind {
         RouterKind::Istio => istio::render(rollout, objects, wanted),
         RouterKind::GatewayApi => gateway::render(rollout, objects, wanted),
+        RouterKind::Nginx => nginx::render(rollout, objects, wanted),
         RouterKind::Unsupported(name) => Err(format!("this build of Glidepath does not drive {name} yet")),
     }
 }

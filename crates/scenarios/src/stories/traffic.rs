@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{image, web};
 use crate::manifests::{analysis_template, canary, http_route, service, virtual_service, with};
-use crate::story::{Expectation, Story, all, contains, degraded, healthy, object, paused, pods};
+use crate::story::{Beat, Expectation, Story, all, contains, degraded, healthy, object, paused, pods};
 
 fn routed(steps: Value, routing: &Value) -> Vec<Value> {
     vec![
@@ -206,6 +206,44 @@ pub fn a_destination_rule_follows_the_hashes() -> Story {
         }),
     ))
     .finally(pods("web:1", 0))
+}
+
+/// T-400 to T-411: a canary Ingress beside the stable one carries the weight, and comes back if it is taken away.
+#[must_use]
+pub fn a_canary_ingress_follows_the_weights() -> Story {
+    let carries = |weight: &str| {
+        contains(
+            "Ingress",
+            "web-web-canary",
+            json!({
+                "metadata": {"annotations": {
+                    "nginx.ingress.kubernetes.io/canary": "true",
+                    "nginx.ingress.kubernetes.io/canary-weight": weight,
+                }},
+                "spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "canary"}}}]}}]},
+            }),
+        )
+    };
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
+        "spec": {"ingressClassName": "nginx", "rules": [{"host": "web.example", "http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "stable", "port": {"number": 80}}}},
+        ]}}]},
+    });
+    Story::named(
+        "a canary Ingress follows the weights",
+        &["T-401", "T-402", "T-403", "T-405", "T-406", "T-411"],
+    )
+    .given([ingress])
+    .given(routed(json!([{"setWeight": 25}, {"pause": {}}]), &json!({"nginx": {"stableIngress": "web"}})))
+    .until(all([healthy("web"), carries("0")]))
+    .patch(web(), image("web:2"))
+    .until(paused("web", "CanaryPauseStep"))
+    .now(carries("25"))
+    .beat(Beat::Delete(object("Ingress", "web-web-canary")))
+    .until(carries("25"))
+    .plugin("promote web")
+    .until(all([healthy("web"), carries("0")]))
 }
 
 /// T-042, T-053, T-900: an abort takes the traffic away first, once, and for good.

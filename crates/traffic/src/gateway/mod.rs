@@ -255,7 +255,7 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
             set_metadata(&mut new, "labels", key, in_progress.then_some(value));
         }
         if new != *found {
-            changed.push(Rendered { object: route.object, document: new, events: Vec::new() });
+            changed.push(Rendered { object: route.object, document: new, is_new: false, events: Vec::new() });
         }
     }
     Ok(changed)

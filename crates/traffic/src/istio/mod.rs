@@ -232,6 +232,7 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
             changed.push(Rendered {
                 object,
                 document: new,
+                is_new: false,
                 events: vec![("UpdatedDestinationRule", message)],
             });
         }
@@ -247,7 +248,7 @@ pub fn render(rollout: &Rollout, objects: &[Seen], wanted: &WantedTraffic) -> Re
                 .into_iter()
                 .map(|change| ("Updated VirtualService", format!("VirtualService `{name}` {change}")))
                 .collect();
-            changed.push(Rendered { object, document: new, events });
+            changed.push(Rendered { object, document: new, is_new: false, events });
         }
     }
     Ok(changed)
