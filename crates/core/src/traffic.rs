@@ -18,6 +18,8 @@ pub enum RouterKind {
     GatewayApi,
     /// ingress-nginx, by canary Ingresses.
     Nginx,
+    /// The AWS Load Balancer Controller, by annotations of an Ingress.
+    Alb,
     /// A provider this build cannot drive; the text names it as the Rollout does.
     Unsupported(String),
 }

@@ -88,6 +88,9 @@ fn remedy(kind: &RouterKind) -> &'static str {
             "leave the weights out of what applies the VirtualService (GitOps: ignore spec.http[].route[].weight)"
         }
         RouterKind::Nginx => "leave the canary Ingress to the controller: it belongs to the Rollout",
+        RouterKind::Alb => {
+            "leave the annotations actions.<service> and managed-alb-annotations to the controller"
+        }
         _ => {
             "leave the weights out of what applies the route (GitOps: ignore spec.rules[].backendRefs[].weight)"
         }

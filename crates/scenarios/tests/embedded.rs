@@ -180,6 +180,11 @@ mod traffic {
     }
 
     #[test]
+    fn an_alb_annotation_follows_the_weights() {
+        tell_in_virtual_time(&stories::traffic::an_alb_annotation_follows_the_weights());
+    }
+
+    #[test]
     fn an_abort_takes_the_traffic_away() {
         tell_in_virtual_time(&stories::traffic::an_abort_takes_the_traffic_away());
     }

@@ -4,8 +4,10 @@
 //! document stays as it was, and a document that already carries what is wanted is not rendered at all.
 //! Adding a router is one module with `read` and `render`, and an arm in each function here.
 
+pub mod alb;
 mod document;
 pub mod gateway;
+mod ingress;
 pub mod istio;
 pub mod nginx;
 
@@ -107,8 +109,10 @@ pub fn routers(rollout: &Rollout) -> Vec<(RouterKind, Vec<ObjectRef>)> {
     if routing.nginx.is_some() {
         found.push((RouterKind::Nginx, nginx::objects(rollout)));
     }
+    if routing.alb.is_some() {
+        found.push((RouterKind::Alb, alb::objects(rollout)));
+    }
     let others = [
-        ("alb", routing.alb.is_some()),
         ("smi", routing.smi.is_some()),
         ("ambassador", routing.ambassador.is_some()),
         ("appMesh", routing.app_mesh.is_some()),
@@ -134,12 +138,13 @@ pub fn read(kind: &RouterKind, rollout: &Rollout, objects: &[Seen]) -> RouterObs
         RouterKind::Istio => istio::read(rollout, objects),
         RouterKind::GatewayApi => gateway::read(rollout, objects),
         RouterKind::Nginx => nginx::read(rollout, objects),
+        RouterKind::Alb => alb::read(rollout, objects),
         RouterKind::Unsupported(name) => RouterObservation {
             problem: Some(RouterProblem {
                 field: format!("spec.strategy.canary.trafficRouting.{name}"),
                 value: name.clone(),
                 detail: format!(
-                    "this build of Glidepath does not drive {name} yet; use istio, nginx or plugins[\"{}\"]",
+                    "this build of Glidepath does not drive {name} yet; use istio, nginx, alb or plugins[\"{}\"]",
                     gateway::PLUGIN
                 ),
                 event_reason: None,
@@ -164,6 +169,7 @@ pub fn render(
         RouterKind::Istio => istio::render(rollout, objects, wanted),
         RouterKind::GatewayApi => gateway::render(rollout, objects, wanted),
         RouterKind::Nginx => nginx::render(rollout, objects, wanted),
+        RouterKind::Alb => alb::render(rollout, objects, wanted),
         RouterKind::Unsupported(name) => Err(format!("this build of Glidepath does not drive {name} yet")),
     }
 }

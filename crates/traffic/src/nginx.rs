@@ -6,6 +6,7 @@ use glidepath_core::traffic::{CarriedWeights, RouterKind, RouterObservation, Rou
 use serde_json::{Map, Value, json};
 
 use crate::document::{list, metadata, object_at, text};
+use crate::ingress::{check_leads_to, document, one_of};
 use crate::{ObjectKind, ObjectRef, Rendered, Seen, missing, observation};
 
 const FIELD: &str = "spec.strategy.canary.trafficRouting.nginx";
@@ -94,6 +95,7 @@ impl<'a> Config<'a> {
     /// # Errors
     /// When no rule of the stable Ingress leads to the stable Service (T-404).
     fn spec(&self, name: &str, stable: &Value) -> Result<Value, String> {
+        check_leads_to(name, stable, self.stable_service)?;
         let mut rules = Vec::new();
         for rule in list(stable, "/spec/rules") {
             let mut rule = rule.clone();
@@ -110,10 +112,6 @@ impl<'a> Config<'a> {
             if is_ours {
                 rules.push(rule);
             }
-        }
-        if rules.is_empty() {
-            let service = self.stable_service;
-            return Err(format!("ingress `{name}` has no rules using service {service} backend"));
         }
         let mut spec = json!({ "rules": rules });
         for field in ["tls", "ingressClassName"] {
@@ -182,10 +180,6 @@ fn is_controlled_by(object: &Value, uid: &str) -> bool {
         .any(|owner| owner.get("controller") == Some(&Value::Bool(true)) && text(owner, "/uid") == uid)
 }
 
-fn document<'a>(objects: &'a [Seen], wanted: &ObjectRef) -> Option<&'a Value> {
-    objects.iter().find(|(object, _)| object == wanted).and_then(|(_, document)| document.as_ref())
-}
-
 /// The Ingresses of a Rollout, stable and canary ones.
 #[must_use]
 pub fn objects(rollout: &Rollout) -> Vec<ObjectRef> {
@@ -199,19 +193,10 @@ pub fn read(rollout: &Rollout, objects: &[Seen]) -> RouterObservation {
     let mut seen = observation(RouterKind::Nginx, objects);
     let Some(config) = Config::of(rollout) else { return seen };
     let pairs = config.pairs();
-    if pairs.is_empty()
-        || (!config.nginx.stable_ingress.is_empty() && !config.nginx.stable_ingresses.is_empty())
-    {
-        let which = if pairs.is_empty() { "Neither" } else { "Both" };
-        let detail =
-            format!("Either StableIngress or StableIngresses must be configured. {which} are configured.");
-        seen.problem = Some(RouterProblem {
-            field: FIELD.to_owned(),
-            value: String::new(),
-            detail,
-            event_reason: None,
-            invalid_spec: true,
-        });
+    let (single, several) =
+        (!config.nginx.stable_ingress.is_empty(), !config.nginx.stable_ingresses.is_empty());
+    if let Some(problem) = one_of(FIELD, single, several, "StableIngress or StableIngresses") {
+        seen.problem = Some(problem);
         return seen;
     }
     let mut weights = Vec::new();

@@ -167,6 +167,11 @@ fn defer_counts_until(
         .any(|set| set.status.replicas != set.replicas() || set.status.available_replicas != set.replicas());
     let progress = conditions::find(stored, glidepath_api::rollout_condition::PROGRESSING)?;
     let patience = i64::from(snapshot.others_waiting / OTHERS_PER_SECOND).min(COUNT_SECONDS_LIMIT);
+    // Whoever scales a Rollout waits for the number of its pods.
+    let off = stored.replicas.abs_diff(status.replicas);
+    if patience == 0 && off.saturating_mul(2) >= snapshot.rollout.replicas().unsigned_abs().max(1) {
+        return None;
+    }
     // Progress that is seen late is counted late; a tight deadline leaves little room for that.
     let patience = patience.min(i64::from(snapshot.rollout.progress_deadline_seconds()) / 10);
     let seconds = COUNT_SECONDS + patience;

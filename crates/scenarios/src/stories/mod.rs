@@ -80,6 +80,7 @@ pub fn all() -> Vec<Story> {
         traffic::an_http_route_says_that_a_canary_is_under_way(),
         traffic::a_destination_rule_follows_the_hashes(),
         traffic::a_canary_ingress_follows_the_weights(),
+        traffic::an_alb_annotation_follows_the_weights(),
         traffic::an_abort_takes_the_traffic_away(),
         traffic::no_weight_without_ready_pods(),
         traffic::drift_is_mended(),

@@ -246,6 +246,47 @@ pub fn a_canary_ingress_follows_the_weights() -> Story {
     .until(all([healthy("web"), carries("0")]))
 }
 
+/// T-300 to T-305: an annotation of the Ingress carries the weights, and comes back if somebody changes it.
+#[must_use]
+pub fn an_alb_annotation_follows_the_weights() -> Story {
+    let carries = |stable: i64, canary: i64| {
+        let group = |service: &str, weight: i64| {
+            format!(r#"{{"ServiceName":"{service}","ServicePort":"80","Weight":{weight}}}"#)
+        };
+        let groups = format!("{},{}", group("canary", canary), group("stable", stable));
+        contains(
+            "Ingress",
+            "web",
+            json!({"metadata": {"annotations": {
+                "alb.ingress.kubernetes.io/actions.stable":
+                    format!(r#"{{"Type":"forward","ForwardConfig":{{"TargetGroups":[{groups}]}}}}"#),
+                "rollouts.argoproj.io/managed-alb-annotations":
+                    r#"{"web":["alb.ingress.kubernetes.io/actions.stable"]}"#,
+            }}}),
+        )
+    };
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
+        "spec": {"ingressClassName": "alb", "rules": [{"http": {"paths": [{
+            "path": "/*", "pathType": "ImplementationSpecific",
+            "backend": {"service": {"name": "stable", "port": {"name": "use-annotation"}}},
+        }]}}]},
+    });
+    let routing = json!({"alb": {"ingress": "web", "servicePort": 80}});
+    let action = "alb.ingress.kubernetes.io/actions.stable";
+    Story::named("an ALB annotation follows the weights", &["T-300", "T-301", "T-302", "T-304", "T-305"])
+        .given([ingress])
+        .given(routed(json!([{"setWeight": 25}, {"pause": {}}]), &routing))
+        .until(all([healthy("web"), carries(100, 0)]))
+        .patch(web(), image("web:2"))
+        .until(paused("web", "CanaryPauseStep"))
+        .now(carries(75, 25))
+        .patch(object("Ingress", "web"), json!({"metadata": {"annotations": {action: "{}"}}}))
+        .until(carries(75, 25))
+        .plugin("promote web")
+        .until(all([healthy("web"), carries(100, 0)]))
+}
+
 /// T-042, T-053, T-900: an abort takes the traffic away first, once, and for good.
 #[must_use]
 pub fn an_abort_takes_the_traffic_away() -> Story {
