@@ -117,10 +117,11 @@ impl Applier<'_> {
                 existing,
                 at: self.gatherer.clock.now(),
             });
-            // The old workload is nothing the release depends on, and a pod that a disruption budget protects
-            // is skipped.
+            // The old workload is nothing the release depends on, nor are labels of a pod that may not be
+            // changed; and a pod that a disruption budget protects is skipped.
             let goes_on = match action {
                 Action::ScaleDeployment { .. } => true,
+                Action::PatchPod { .. } => (400..500).contains(&code),
                 Action::EvictPod { .. } => code == 429,
                 _ => false,
             };

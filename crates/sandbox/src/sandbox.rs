@@ -281,6 +281,27 @@ impl Sandbox {
         *self.plane.execs.write().unwrap_or_else(PoisonError::into_inner) = Some(source);
     }
 
+    /// Puts objects into the store as they were recorded elsewhere, with their uids, times and status: what is not part
+    /// of any request. Only their versions are this plane's.
+    ///
+    /// # Errors
+    /// When the plane does not serve the kind of one of them.
+    pub fn restore(&self, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
+        let served = self.plane.registry.all();
+        let mut contents = self.plane.store.lock();
+        for object in objects {
+            let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
+            let (api_version, kind) = (text("apiVersion"), text("kind"));
+            let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+            let resource = served.iter().find(|resource| resource.group == group && resource.kind == kind);
+            let Some(resource) = resource else {
+                return Err(Error::Setup(format!("no kind {kind} in {api_version}")));
+            };
+            contents.put(&resource.table, object);
+        }
+        Ok(())
+    }
+
     /// Installs CustomResourceDefinitions through the API; those that exist already are left as they are.
     ///
     /// # Errors

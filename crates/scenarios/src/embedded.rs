@@ -16,6 +16,7 @@ use glidepath_metrics::{HttpRequest, HttpResponse, SendError, Sender};
 use glidepath_sandbox::{ApiService, Faults, Sandbox};
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::{Controller, Workloads};
+use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -98,6 +99,10 @@ pub struct Terms {
     pub patience: Duration,
     /// How often it looks.
     pub glance: Duration,
+    /// When the plane begins.
+    pub beginning: Timestamp,
+    /// Objects that are there from the beginning, as they were recorded elsewhere.
+    pub found: Vec<Value>,
 }
 
 impl Terms {
@@ -111,6 +116,8 @@ impl Terms {
             elects: false,
             patience: Duration::from_secs(600),
             glance: Duration::from_millis(250),
+            beginning: BEGINNING.parse().context("the beginning of time")?,
+            found: Vec::new(),
         })
     }
 }
@@ -143,11 +150,11 @@ impl EmbeddedPlane {
     }
 
     async fn start_behind(terms: Terms, layers: Option<Layers>) -> Result<Self> {
-        let beginning = BEGINNING.parse().context("the beginning of time")?;
-        let clock = Clock::starting_at(beginning);
+        let clock = Clock::starting_at(terms.beginning);
         let sandbox = Sandbox::builder().clock(clock).seed(1).build()?;
         install_definitions(&sandbox).await?;
         apply_permissions(&sandbox.client("administrator", "default"), &terms.permissions).await?;
+        sandbox.restore(terms.found)?;
         let workloads = start_workloads(&sandbox, clock);
         let script = Script::default();
         let client = match layers {
@@ -161,7 +168,7 @@ impl EmbeddedPlane {
             None => sandbox.client_of_service_account(CONTROLLER, ACCOUNT.0, ACCOUNT.1),
         };
         let controller = Mutex::new(start_controller(client, clock, &script, options(terms.elects)));
-        let Terms { patience, glance, .. } = terms;
+        let (patience, glance) = (terms.patience, terms.glance);
         Ok(Self { sandbox, script, _workloads: workloads, controller, patience, glance })
     }
 

@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(10 * 60);
 /// waited for longer than the longest delay by default needs.
 fn tell(story: &Story, permissions: Vec<Value>) -> anyhow::Result<BTreeSet<Permission>> {
     let (patience, glance) = (Duration::from_secs(100), Duration::from_secs(1));
-    let terms = Terms { permissions, elects: true, patience, glance };
+    let terms = Terms { permissions, elects: true, patience, glance, ..Terms::usual().unwrap() };
     in_virtual_time_with(terms, async |plane| {
         run::tell(story, plane, "story").await?;
         let counts = plane.sandbox().audit();
@@ -164,6 +164,7 @@ removed! {
     virtual_services: "virtualservices.networking.istio.io",
     destination_rules: "destinationrules.networking.istio.io",
     http_routes: "httproutes.gateway.networking.k8s.io",
+    ingresses: "ingresses.networking.k8s.io",
 }
 
 /// The test of a right to write the finalizers of owners.
