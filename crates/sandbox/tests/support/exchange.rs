@@ -142,10 +142,12 @@ impl Names {
 
 /// Version numbers and random endings in messages.
 pub fn mask_numbers(text: &str) -> String {
-    static MASKS: LazyLock<[(Regex, &str); 5]> = LazyLock::new(|| {
+    static MASKS: LazyLock<[(Regex, &str); 6]> = LazyLock::new(|| {
         [
             ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
             (r"(resource version: )\d+( \(\d+\)|, current: \d+)?", "${1}N"),
+            // A whole object as it was at that moment, in whatever order.
+            (r#"Invalid value: "\{.*\}": json"#, r#"Invalid value: "OBJECT": json"#),
             (r"in record \(\d+\)", "in record (N)"),
             (r"_[bcdfghjklmnpqrstvwxz2456789]{5}\b", "_xxxxx"),
             (r"\bgen-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "gen-xxxxx"),
