@@ -7,17 +7,19 @@
 //! | uids, versions, times, addresses, the story's namespace | they differ from run to run |
 //! | seconds in `status.duration` | virtual time passes only where a story lets it pass |
 //! | the order of conditions | they are a map by type; two that change within one second come in either order |
-//! | how many scalings lead from one size to another between two other events, where among them an AnalysisRun begins or ends, and the generations of ReplicaSets, which count them | pods become ready one by one or together |
+//! | how many scalings lead from one size to another between two other events, where among them an AnalysisRun begins or ends, and the generations of ReplicaSets and Deployments, which count them, with what repeats a Deployment's | pods become ready one by one or together |
+//! | which of an Experiment's templates runs first, where nothing else happens in between | their pods become ready at once, or one a moment before the other |
 //! | generations of AnalysisRuns and Experiments | their state is part of the object, so they count how many observations fall into one write |
 //! | names of the ReplicaSets of Deployments | a hash of an internal structure of Go |
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use glidepath_api::names;
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::run::resource;
 
@@ -90,7 +92,7 @@ impl Record {
             compare(path, one, two, found);
         });
         compare_maps("events of ", &self.events, &other.events, &mut found, |path, one, two, found| {
-            if collapse_scalings(one) != collapse_scalings(two) {
+            if sort_templates(collapse_scalings(one)) != sort_templates(collapse_scalings(two)) {
                 found.push(format!("{path}: {one:#?}\n  on the other plane {two:#?}"));
             }
         });
@@ -115,6 +117,15 @@ fn collapse_scalings(events: &[String]) -> Vec<String> {
     }
     flush_scalings(&mut sizes, &mut collapsed);
     collapsed
+}
+
+/// The events with neighbours that tell of templates coming to run in the order of their texts.
+fn sort_templates(mut events: Vec<String>) -> Vec<String> {
+    let runs = |event: &String| event.starts_with("TemplateRunning: ");
+    for neighbours in events.chunk_by_mut(|one, two| runs(one) && runs(two)) {
+        neighbours.sort();
+    }
+    events
 }
 
 fn flush_scalings(sizes: &mut BTreeMap<&str, (&str, &str)>, into: &mut Vec<String>) {
@@ -181,8 +192,11 @@ fn forget_the_run(kind: &str, object: &mut Value) {
         {
             metadata.remove(member);
         }
-        if matches!(kind, "Experiment" | "AnalysisRun" | "ReplicaSet") {
+        if matches!(kind, "Experiment" | "AnalysisRun" | "ReplicaSet" | "Deployment") {
             metadata.remove("generation");
+        }
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            mask_number(annotations, names::WORKLOAD_GENERATION);
         }
         for owner in metadata.get_mut("ownerReferences").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(owner) = owner.as_object_mut() {
@@ -191,9 +205,10 @@ fn forget_the_run(kind: &str, object: &mut Value) {
         }
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
-        if kind == "ReplicaSet" {
+        if matches!(kind, "ReplicaSet" | "Deployment") {
             status.remove("observedGeneration");
         }
+        mask_number(status, "workloadObservedGeneration");
         if let Some(duration) = status.get_mut("duration").and_then(Value::as_object_mut) {
             for seconds in duration.values_mut().filter(|value| value.is_number()) {
                 *seconds = Value::from("SECONDS");
@@ -208,6 +223,13 @@ fn forget_the_run(kind: &str, object: &mut Value) {
     {
         spec.remove("clusterIP");
         spec.remove("clusterIPs");
+    }
+}
+
+/// Keeps of a count in text no more than that it is there.
+fn mask_number(object: &mut Map<String, Value>, field: &str) {
+    if let Some(count) = object.get_mut(field) {
+        *count = Value::from("COUNT");
     }
 }
 
@@ -287,6 +309,15 @@ mod tests {
         let between = [one[0].clone(), "Paused: now".to_owned(), one[2].clone()];
         assert_eq!(collapse_scalings(&between).len(), 3);
         assert_eq!(collapse_scalings(&lines(&["A: b", "C: d"])), lines(&["A: b", "C: d"]));
+    }
+
+    #[test]
+    fn templates_may_come_to_run_in_either_order_but_not_around_other_events() {
+        let sorted = |texts: &[&str]| sort_templates(texts.iter().map(ToString::to_string).collect());
+        let (a, b) = ("TemplateRunning: Template 'a'", "TemplateRunning: Template 'b'");
+        assert_eq!(sorted(&[a, b, "X: x"]), sorted(&[b, a, "X: x"]));
+        assert_ne!(sorted(&[a, "X: x", b]), sorted(&[b, "X: x", a]));
+        assert_ne!(sorted(&["X: x", a]), sorted(&[a, "X: x"]));
     }
 
     #[test]

@@ -6,9 +6,12 @@ use super::{image, web};
 use crate::manifests::{analysis_template, rollout, service};
 use crate::story::{Expectation, Story, all, contains, degraded, healthy, paused, pods};
 
+/// A release whose old set outlives the story unless `more` says otherwise, however slow the plane is.
 fn blue_green(replicas: i64, more: &Value) -> Vec<Value> {
     let strategy = crate::manifests::with(
-        json!({"blueGreen": {"activeService": "active", "previewService": "preview"}}),
+        json!({"blueGreen": {
+            "activeService": "active", "previewService": "preview", "scaleDownDelaySeconds": 600,
+        }}),
         &json!({"blueGreen": more}),
     );
     vec![service("active"), service("preview"), rollout(replicas, strategy)]
@@ -74,7 +77,7 @@ pub fn an_update_switches_and_keeps_the_old_set_for_a_while() -> Story {
 #[must_use]
 pub fn it_waits_for_a_person_when_told_to() -> Story {
     Story::named("it waits for a person when told to", &["R-043", "R-444", "R-446", "R-501"])
-        .given(blue_green(2, &json!({"autoPromotionEnabled": false})))
+        .given(blue_green(2, &json!({"autoPromotionEnabled": false, "scaleDownDelaySeconds": 30})))
         .until(healthy("web"))
         .patch(web(), image("web:2"))
         .until(paused("web", "BlueGreenPause"))
