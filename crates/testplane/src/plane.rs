@@ -228,6 +228,8 @@ impl Plane {
             "--service-cluster-ip-range=10.0.0.0/16".to_owned(),
             "--max-requests-inflight=2000".to_owned(),
             "--max-mutating-requests-inflight=1000".to_owned(),
+            // As installers set it: our nodes have names that no resolver knows.
+            "--kubelet-preferred-address-types=InternalIP,Hostname".to_owned(),
         ]);
         if wishes.audit {
             let policy = self.folder.join("audit.yaml");
