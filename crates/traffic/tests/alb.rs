@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod support;
+
 use glidepath_api::{Rollout, WeightDestination};
 use glidepath_core::traffic::{ManagedRoute, RouterKind, WantedTraffic};
-use glidepath_traffic::{Seen, read, render, routers};
+use glidepath_traffic::{read, render};
 use serde_json::{Value, json};
+use support::seen;
 
 const NOTE: &str = "rollouts.argoproj.io/managed-alb-annotations";
 const ACTION: &str = "alb.ingress.kubernetes.io/actions.shop-root";
@@ -40,33 +43,14 @@ fn ingress(annotations: &Value, paths: &[&str]) -> Value {
     })
 }
 
+fn wanted(canary_weight: i32) -> WantedTraffic {
+    WantedTraffic { managed_route_names: vec!["beta".to_owned()], ..support::wanted(canary_weight) }
+}
+
 fn action(canary: i32, stable: i32) -> String {
     format!(
         r#"{{"Type":"forward","ForwardConfig":{{"TargetGroups":[{{"ServiceName":"shop-canary","ServicePort":"443","Weight":{canary}}},{{"ServiceName":"shop-stable","ServicePort":"443","Weight":{stable}}}]}}}}"#
     )
-}
-
-fn wanted(canary_weight: i32) -> WantedTraffic {
-    WantedTraffic {
-        max_weight: 100,
-        canary_weight,
-        stable_weight: 100 - canary_weight,
-        additional: Vec::new(),
-        canary_service: "shop-canary".to_owned(),
-        stable_service: "shop-stable".to_owned(),
-        canary_hash: "9d2b".to_owned(),
-        stable_hash: "6f5c".to_owned(),
-        routes: Vec::new(),
-        managed_route_names: vec!["beta".to_owned()],
-        routes_off: false,
-    }
-}
-
-fn seen(rollout: &Rollout, documents: &[Value]) -> Vec<Seen> {
-    let (kind, objects) = routers(rollout).remove(0);
-    assert_eq!(kind, RouterKind::Alb);
-    let find = |name: &str| documents.iter().find(|document| document["metadata"]["name"] == name).cloned();
-    objects.into_iter().map(|object| (object.clone(), find(&object.name))).collect()
 }
 
 /// T-302, T-304, T-305: weights and the note are annotations, nothing else changes, and they are read back.

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod support;
+
 use glidepath_api::{HeaderRoutingMatch, Rollout};
 use glidepath_core::traffic::{ManagedRoute, RouterKind, WantedTraffic};
 use glidepath_traffic::{Seen, read, render, routers};
 use serde_json::{Value, json};
+use support::wanted;
 
 fn rollout(plugin: &Value, managed: &[&str]) -> Rollout {
     let managed: Vec<Value> = managed.iter().map(|name| json!({"name": name})).collect();
@@ -36,22 +39,6 @@ fn weighted(stable: Option<i64>, canary: Option<i64>) -> Value {
         }
     }
     json!({"matches": [{"path": {"type": "PathPrefix", "value": "/a"}}], "backendRefs": backends})
-}
-
-fn wanted(canary: i32) -> WantedTraffic {
-    WantedTraffic {
-        max_weight: 100,
-        canary_weight: canary,
-        stable_weight: 100 - canary,
-        additional: Vec::new(),
-        canary_service: "shop-canary".to_owned(),
-        stable_service: "shop-stable".to_owned(),
-        canary_hash: "9d2b".to_owned(),
-        stable_hash: "6f5c".to_owned(),
-        routes: Vec::new(),
-        managed_route_names: Vec::new(),
-        routes_off: false,
-    }
 }
 
 fn seen(rollout: &Rollout, document: Option<&Value>) -> Vec<Seen> {

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod support;
+
 use glidepath_api::{Rollout, WeightDestination};
 use glidepath_core::traffic::{RouterKind, WantedTraffic};
-use glidepath_traffic::{ObjectKind, Seen, read, render, routers};
+use glidepath_traffic::{ObjectKind, read, render, routers};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use support::{seen, wanted};
 
 fn rollout(istio: &Value, managed: &[&str]) -> Rollout {
     let managed: Vec<Value> = managed.iter().map(|name| json!({"name": name})).collect();
@@ -41,35 +44,6 @@ fn main_route(stable: i64, canary: i64) -> Value {
             {"destination": {"host": "shop-canary", "port": {"number": 80}}, "weight": canary, "headers": {"x": 1}},
         ],
     })
-}
-
-fn wanted(canary: i32) -> WantedTraffic {
-    WantedTraffic {
-        max_weight: 100,
-        canary_weight: canary,
-        stable_weight: 100 - canary,
-        additional: Vec::new(),
-        canary_service: "shop-canary".to_owned(),
-        stable_service: "shop-stable".to_owned(),
-        canary_hash: "9d2b".to_owned(),
-        stable_hash: "6f5c".to_owned(),
-        routes: Vec::new(),
-        managed_route_names: Vec::new(),
-        routes_off: false,
-    }
-}
-
-fn seen(rollout: &Rollout, documents: &[Value]) -> Vec<Seen> {
-    let (_, objects) = routers(rollout).remove(0);
-    objects
-        .into_iter()
-        .map(|object| {
-            let found = documents.iter().find(|document| {
-                document["metadata"]["name"] == object.name.as_str() && document["kind"] == object.kind.name()
-            });
-            (object, found.cloned())
-        })
-        .collect()
 }
 
 fn rendered(rollout: &Rollout, document: &Value, wanted: &WantedTraffic) -> Option<Value> {

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod support;
+
 use glidepath_api::Rollout;
-use glidepath_core::traffic::{RouterKind, WantedTraffic};
-use glidepath_traffic::{ObjectKind, Seen, read, render, routers};
+use glidepath_core::traffic::RouterKind;
+use glidepath_traffic::{ObjectKind, read, render};
 use serde_json::{Value, json};
+use support::{seen, wanted};
 
 fn rollout(nginx: &Value) -> Rollout {
     serde_json::from_value(json!({
@@ -54,29 +57,6 @@ fn annotated(weight: &str) -> Value {
         "nginx.ingress.kubernetes.io/canary": "true",
         "nginx.ingress.kubernetes.io/canary-weight": weight,
     }))
-}
-
-fn wanted(canary_weight: i32) -> WantedTraffic {
-    WantedTraffic {
-        max_weight: 100,
-        canary_weight,
-        stable_weight: 100 - canary_weight,
-        additional: Vec::new(),
-        canary_service: "shop-canary".to_owned(),
-        stable_service: "shop-stable".to_owned(),
-        canary_hash: "9d2b".to_owned(),
-        stable_hash: "6f5c".to_owned(),
-        routes: Vec::new(),
-        managed_route_names: Vec::new(),
-        routes_off: false,
-    }
-}
-
-fn seen(rollout: &Rollout, documents: &[Value]) -> Vec<Seen> {
-    let (kind, objects) = routers(rollout).remove(0);
-    assert_eq!(kind, RouterKind::Nginx);
-    let find = |name: &str| documents.iter().find(|document| document["metadata"]["name"] == name).cloned();
-    objects.into_iter().map(|object| (object.clone(), find(&object.name))).collect()
 }
 
 /// T-401 to T-403, T-405, T-412: the first write makes the canary Ingress, out of the rules that lead to stable.
