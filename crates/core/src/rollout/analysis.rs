@@ -297,7 +297,8 @@ impl Pass<'_> {
         };
         if !self.post_promotion_applies() {
             self.cancel(current.as_ref());
-            return current;
+            // What failed before a retry does not fail it again (analysis B-22).
+            return current.filter(|_| self.ro.status.aborted_at.is_none());
         }
         if self.is_paused_inconclusive() || !self.needs_new_run(current.as_ref()) {
             return current;

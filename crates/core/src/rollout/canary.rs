@@ -57,11 +57,12 @@ impl Pass<'_> {
             status.available_replicas = available(&self.sets.all);
         }
         self.persist(status);
-        // That a person resumed is not dealt with in this pass, so it must not be forgotten.
+        // That a person resumed or retried is not dealt with in this pass, so it must not be forgotten.
         let stored = &self.ro.status;
         let resumed = stored.controller_pause && stored.pause_conditions.is_empty();
-        if let Some(status) = self.out.status.as_mut().filter(|_| resumed) {
-            status.controller_pause = true;
+        if let Some(status) = self.out.status.as_mut().filter(|status| !status.abort) {
+            status.controller_pause |= resumed;
+            status.aborted_at = stored.aborted_at;
         }
     }
 
@@ -220,21 +221,25 @@ impl Pass<'_> {
                     if replica_sets::desired_replicas(stable)
                         .is_some_and(|desired| desired != self.replicas) =>
                 {
-                    self.scale(stable, self.replicas, "scale-stable-while-halted")
+                    let size = self.only_size_while_halted(stable);
+                    self.scale(stable, size, "scale-stable-while-halted")
                 }
                 _ => false,
             };
         };
         let known = replica_sets::desired_replicas(new).unwrap_or(self.replicas);
         let Some(stable) = self.sets.distinct_stable() else {
-            return known != self.replicas && self.scale(new, self.replicas, "scale-canary-while-halted");
+            let size = self.only_size_while_halted(new);
+            return known != self.replicas && self.scale(new, size, "scale-canary-while-halted");
         };
         let stable_known = replica_sets::desired_replicas(stable).unwrap_or(self.replicas);
         if known == self.replicas && stable_known == self.replicas {
             return false;
         }
         let sizes = if self.ro.traffic_routing().is_some() {
-            self.canary_sizes(Self::recorded(&self.ro.status))
+            // A route that does not move while the update is halted keeps the pods it leads to (invariant 4).
+            let sizes = self.canary_sizes(self.weights_in_force(&self.ro.status));
+            Split { canary: sizes.canary.max(self.canary_floor()), ..sizes }
         } else {
             let before = if known == self.replicas { stable_known } else { known };
             let share = |size: i32| {
@@ -253,10 +258,34 @@ impl Pass<'_> {
         } else {
             sizes
         };
-        let sizes =
-            if self.ro.traffic_routing().is_none() { self.keep_available(new, stable, sizes) } else { sizes };
+        let sizes = if self.ro.traffic_routing().is_none() {
+            self.keep_to_surge(new, stable, self.keep_available(new, stable, sizes))
+        } else {
+            sizes
+        };
         let stable_scaled = self.scale(stable, sizes.stable, "scale-stable-while-halted");
         self.scale(new, sizes.canary, "scale-canary-while-halted") || stable_scaled
+    }
+
+    /// The size of the one set that counts in a halted canary: stable beside a new one without pods, or the new one
+    /// where it is stable or there is none.
+    fn only_size_while_halted(&self, set: &ReplicaSet) -> i32 {
+        if self.ro.traffic_routing().is_some() {
+            return self.replicas;
+        }
+        let room = self.replicas + self.ro.margins().surge - asked(&self.sets.others);
+        self.replicas.min(room.max(set.replicas()))
+    }
+
+    /// Sizes for a halted canary that grow no further than the surge allows beside the pods of versions that came
+    /// before: those stay until the update goes on.
+    fn keep_to_surge(&self, new: &ReplicaSet, stable: &ReplicaSet, wanted: Split) -> Split {
+        let kept = wanted.canary.min(new.replicas()) + wanted.stable.min(stable.replicas());
+        let room = self.replicas + self.ro.margins().surge - asked(&self.sets.others) - kept;
+        let grow = |set: &ReplicaSet, size: i32, room: i32| size.min(set.replicas().max(0) + room.max(0));
+        let stable_size = grow(stable, wanted.stable, room);
+        let room = room - (stable_size - stable.replicas()).max(0);
+        Split { canary: grow(new, wanted.canary, room), stable: stable_size }
     }
 
     /// Sizes for a halted canary that leave as many pods available as the wanted number asks for: a share of pods that

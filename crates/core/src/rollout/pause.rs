@@ -57,6 +57,8 @@ impl PauseChanges {
     pub(crate) fn apply(&self, rollout: &Rollout, status: &mut RolloutStatus, now: Time) {
         status.abort = self.is_aborted(rollout);
         status.aborted_at = status.abort.then(|| rollout.status.aborted_at.unwrap_or(now));
+        // Once the abort is on record, a full promotion that is still asked for would count as asked for after it.
+        status.promote_full &= !status.abort;
         status.pause_conditions = Vec::new();
         status.controller_pause = false;
         if status.abort || self.clear {

@@ -127,13 +127,14 @@ impl Pass<'_> {
             canary_hash: canary_hash.clone(),
         };
         if let Some(previous) = self.dynamic_rollback_hash() {
-            return Desired { canary_hash: previous, keeps_routes: true, ..off(self.desired_abort_weight()) };
+            let weight = self.weight_while_going_back(self.sets.by_hash(&previous));
+            return Desired { canary_hash: previous, keeps_routes: true, ..off(weight) };
         }
         if self.ro.is_fully_promoted() {
             return off(0);
         }
         if self.is_aborted() {
-            return off(self.desired_abort_weight());
+            return off(self.weight_while_going_back(self.sets.new));
         }
         let Some(new) = self.sets.new.filter(|set| set.status.available_replicas > 0) else {
             return Desired { additional: self.experiment_destinations(), ..off(0) };
@@ -181,6 +182,13 @@ impl Pass<'_> {
         let carried = i64::from(self.ro.max_weight()) * i64::from(new.status.available_replicas)
             / i64::from(self.replicas);
         i32::try_from(carried).unwrap_or(i32::MAX).max(recorded)
+    }
+
+    /// The share of a canary that is given up: what R-426 says, and nothing where it has no pod to serve it
+    /// (invariant 1).
+    fn weight_while_going_back(&self, canary: Option<&glidepath_api::cluster::ReplicaSet>) -> i32 {
+        let serves = canary.is_some_and(|set| set.status.available_replicas > 0);
+        if serves { self.desired_abort_weight() } else { 0 }
     }
 
     /// the canary's share while stable grows back.

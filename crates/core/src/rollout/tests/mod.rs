@@ -2,7 +2,9 @@
 
 mod blue_green;
 mod canary;
+mod engine;
 mod ephemeral;
+mod events;
 mod objects;
 mod properties;
 mod recorded;

@@ -74,6 +74,80 @@ fn a_paused_canary_of_a_broken_version_keeps_what_serves_b04() {
 }
 
 #[test]
+fn a_paused_canary_grows_no_further_than_surge_beside_a_superseded_version_b04() {
+    let mut world =
+        deployed(canary(1, json!({"maxSurge": 1, "maxUnavailable": 0, "steps": [{"pause": {}}]})), &[], 0);
+    world.crash("web:1");
+    world.fates.insert("web:2".to_owned(), Fate::Never);
+    world.edit(|rollout| rollout.spec.strategy.canary.as_mut().unwrap().steps.clear());
+    world.set_image("web:2");
+    world.run_for(5);
+    world.edit(|rollout| rollout.spec.paused = true);
+    world.set_image("web:3");
+    world.run_for(5);
+    let asked =
+        |world: &World| world.snapshot.replica_sets.iter().map(|set| set.replicas()).collect::<Vec<_>>();
+    assert_eq!(asked(&world), [1, 1, 0]);
+    for (replicas, want) in [(2, [2, 1, 0]), (4, [4, 1, 0]), (2, [2, 1, 0])] {
+        world.edit(|rollout| rollout.spec.replicas = Some(replicas));
+        world.run_for(5);
+        assert_eq!(asked(&world), want, "{replicas} replicas");
+    }
+    world.edit(|rollout| {
+        rollout.spec.replicas = Some(4);
+        rollout.spec.strategy.canary.as_mut().unwrap().max_surge =
+            Some(serde_json::from_value(json!(0)).unwrap());
+        rollout.spec.strategy.canary.as_mut().unwrap().max_unavailable =
+            Some(serde_json::from_value(json!(1)).unwrap());
+    });
+    world.run_for(5);
+    assert_eq!(asked(&world), [3, 1, 0], "no surge: the superseded version counts");
+}
+
+#[test]
+fn a_paused_way_back_grows_no_further_than_surge_beside_the_version_it_leaves_b04() {
+    let margins = json!({"maxSurge": 0, "maxUnavailable": 1, "steps": []});
+    let mut world = deployed(canary(3, margins), &[], 0);
+    world.crash("web:1");
+    world.fates.insert("web:2".to_owned(), Fate::Never);
+    world.set_image("web:2");
+    world.run_for(5);
+    world.edit(|rollout| rollout.spec.paused = true);
+    world.set_image("web:1");
+    world.run_for(5);
+    let asked = |world: &World| -> i32 { world.snapshot.replica_sets.iter().map(|set| set.replicas()).sum() };
+    let before = asked(&world);
+    world.edit(|rollout| rollout.spec.replicas = Some(4));
+    world.run_for(5);
+    assert!(asked(&world) <= 4, "{} after {before}", asked(&world));
+    world.edit(|rollout| rollout.spec.paused = false);
+    world.heal();
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!(asked(&world), 4);
+}
+
+#[test]
+fn scaling_while_paused_keeps_the_pods_a_route_leads_to_b04() {
+    let mut world = deployed(canary(4, json!({})), &["canary", "stable"], 1);
+    world.set_image("web:2");
+    world.edit(|rollout| {
+        rollout.spec.paused = true;
+        let strategy = json!({
+            "canaryService": "canary", "stableService": "stable", "steps": [{"setWeight": 50}, {"pause": {}}],
+            "trafficRouting": {"istio": {"virtualService": {"name": "web"}}}, "dynamicStableScale": true,
+        });
+        rollout.spec.strategy.canary = serde_json::from_value(strategy).unwrap();
+    });
+    world.run_for(5);
+    for (replicas, stable) in [(2, 2), (6, 6), (3, 3)] {
+        world.edit(|rollout| rollout.spec.replicas = Some(replicas));
+        world.run_for(5);
+        assert_eq!(world.set_of("web:1").unwrap().replicas(), stable, "all traffic is on it");
+    }
+}
+
+#[test]
 fn scaling_leaves_steps_and_pauses_alone_r801() {
     let mut world = deployed(canary(10, json!({"steps": [{"setWeight": 20}, {"pause": {}}]})), &[], 0);
     world.set_image("web:2");
@@ -356,6 +430,55 @@ fn a_retried_pre_promotion_waits_for_the_preview_b11() {
     assert_eq!(world.snapshot.analysis_runs.len(), 1, "the preview has no pods yet");
     world.run_for(30);
     assert_eq!(world.snapshot.analysis_runs.len(), 2);
+}
+
+#[test]
+fn a_retry_after_a_failed_post_promotion_begins_anew_r454_analysis_b22() {
+    let check = json!({"templates": [{"templateName": "check"}]});
+    let spec = blue_green(2, json!({"postPromotionAnalysis": check}));
+    let mut world = World::new(spec, &["active", "preview"], 0);
+    let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
+    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(check).unwrap());
+    world.run_for(5);
+    // With the set still there, after it went, and together with another size.
+    for (wait, replicas) in [(5, 2), (60, 2), (5, 3), (60, 4)] {
+        world.set_image(&format!("web:{wait}-{replicas}"));
+        world.run_for(10);
+        let failed = world.snapshot.analysis_runs.last().unwrap().metadata.name.clone();
+        world.end_run(&failed, AnalysisPhase::Failed, "");
+        world.run_for(wait);
+        assert_eq!(phase(&world).0, "Degraded");
+        world.snapshot.rollout.status.abort = false;
+        world.edit(|rollout| rollout.spec.replicas = Some(replicas));
+        world.run_for(10);
+        assert!(!world.snapshot.rollout.status.abort, "after {wait} s with {replicas}");
+        let second = world.snapshot.analysis_runs.last().unwrap().metadata.name.clone();
+        assert_ne!(second, failed);
+        world.end_run(&second, AnalysisPhase::Successful, "");
+        world.run_for(10);
+        assert_eq!(phase(&world).0, "Healthy", "after {wait} s with {replicas}");
+    }
+}
+
+#[test]
+fn an_abort_in_the_moment_of_scaling_beats_a_full_promotion_b12() {
+    let routed = json!({
+        "canaryService": "canary", "stableService": "stable", "steps": [{"setWeight": 1}],
+        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
+    });
+    for replicas in [0, 1, 6] {
+        let mut world = deployed(canary(3, routed.clone()), &["canary", "stable"], 1);
+        world.set_image("web:2");
+        world.step();
+        world.settle();
+        world.snapshot.rollout.status.promote_full = true;
+        world.edit(|rollout| rollout.spec.replicas = Some(replicas));
+        world.snapshot.rollout.status.abort = true;
+        world.run_for(60);
+        let status = &world.snapshot.rollout.status;
+        assert!(status.abort && !status.promote_full, "{replicas} replicas");
+        assert_ne!(status.stable_rs, status.current_pod_hash, "{replicas} replicas");
+    }
 }
 
 #[test]

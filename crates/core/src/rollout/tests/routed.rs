@@ -401,3 +401,26 @@ fn full_promotion_holds_the_weight_until_all_pods_are_there_r423b_r528() {
     assert_eq!(phase(&world).0, "Healthy");
     assert!(!world.snapshot.rollout.status.promote_full);
 }
+
+#[test]
+fn an_aborted_canary_without_a_pod_gets_no_weight_however_few_stable_pods_serve_r426_invariant_1() {
+    let mut world =
+        deployed(canary(2, json!({"maxSurge": 0, "maxUnavailable": 1})), &["canary", "stable"], 1);
+    for image in ["web:1", "web:2"] {
+        world.fates.insert(image.to_owned(), Fate::Never);
+    }
+    world.set_image("web:2");
+    world.run_for(5);
+    world.edit(|rollout| {
+        let strategy = json!({
+            "canaryService": "canary", "stableService": "stable", "steps": [{"setWeight": 0}],
+            "trafficRouting": {"istio": {"virtualService": {"name": "web"}}}, "dynamicStableScale": true,
+        });
+        rollout.spec.strategy.canary = serde_json::from_value(strategy).unwrap();
+    });
+    world.run_for(5);
+    assert_eq!(world.set_of("web:1").unwrap().status.available_replicas, 1, "half of what is wanted");
+    world.snapshot.rollout.status.abort = true;
+    world.run_for(60);
+    assert!(world.weights.iter().all(|weight| *weight == 0), "{:?}", world.weights);
+}
