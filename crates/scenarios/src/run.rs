@@ -218,6 +218,14 @@ impl<'a> Stage<'a> {
                 self.api(of.kind)?.patch(&of.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
                 Ok(())
             }
+            Beat::PatchFails { of, patch, text } => {
+                let (api, patch) = (self.api(of.kind)?, Patch::Merge(self.fill(patch).await?));
+                match api.patch(&of.name, &PatchParams::default(), &patch).await {
+                    Ok(_) => bail!("the patch was taken"),
+                    Err(error) if error.to_string().contains(text) => Ok(()),
+                    Err(error) => bail!("refused otherwise: {error:#}"),
+                }
+            }
             Beat::Delete(target) => {
                 self.api(target.kind)?.delete(&target.name, &DeleteParams::background()).await?;
                 Ok(())
@@ -336,6 +344,7 @@ impl<'a> Stage<'a> {
                     found.map(|set| number(&set, "/spec/replicas"))
                 )),
             },
+            Expectation::Serving { at_least } => self.serving(*at_least).await?,
             Expectation::EveryPod { image, document } => self.every_pod(image, document).await?,
             Expectation::Phase { rollout, phase, message } => self.phase(rollout, phase, message).await?,
             Expectation::All(expectations) => {
@@ -347,6 +356,18 @@ impl<'a> Stage<'a> {
                 Ok(())
             }
         })
+    }
+
+    async fn serving(&self, at_least: i64) -> Result<Result<(), String>> {
+        let mut serving = 0;
+        for set in self.api("ReplicaSet")?.list(&ListParams::default()).await? {
+            let set = serde_json::to_value(set)?;
+            if set.pointer("/metadata/labels/rollouts-pod-template-hash").is_some() {
+                serving += number(&set, "/spec/replicas").min(number(&set, "/status/availableReplicas"));
+            }
+        }
+        let found = format!("{serving} pods serve, and there should be {at_least}");
+        Ok(if serving >= at_least { Ok(()) } else { Err(found) })
     }
 
     async fn every_pod(&self, image: &str, document: &Value) -> Result<Result<(), String>> {

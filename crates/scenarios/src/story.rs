@@ -37,6 +37,15 @@ pub enum Beat {
         /// The merge patch.
         patch: Value,
     },
+    /// A merge patch that the API server must refuse with an error containing the text.
+    PatchFails {
+        /// What is patched.
+        of: Target,
+        /// The merge patch.
+        patch: Value,
+        /// Part of the refusal.
+        text: &'static str,
+    },
     /// Delete an object in the background.
     Delete(Target),
     /// From now on a metric address gives these answers, the last one for ever.
@@ -97,6 +106,11 @@ pub enum Expectation {
         image: &'static str,
         /// `spec.replicas`.
         replicas: i64,
+    },
+    /// ReplicaSets with a pod-template hash have at least this many available pods together, of those they want.
+    Serving {
+        /// Available pods that are there to stay.
+        at_least: i64,
     },
     /// The Rollout has this phase and a message beginning with this text.
     Phase {

@@ -394,3 +394,61 @@ mod runs {
         tell_in_virtual_time(&stories::runs::an_experiment_of_its_own_ends_when_told());
     }
 }
+
+mod edits {
+    use super::*;
+
+    #[test]
+    fn a_canary_becomes_blue_green_midway_and_a_canary_again() {
+        tell_in_virtual_time(&stories::edits::a_canary_becomes_blue_green_midway_and_a_canary_again());
+    }
+
+    #[test]
+    fn a_blue_green_becomes_a_canary_midway() {
+        tell_in_virtual_time(&stories::edits::a_blue_green_becomes_a_canary_midway());
+    }
+
+    #[test]
+    fn steps_shortened_below_the_index_start_over() {
+        tell_in_virtual_time(&stories::edits::steps_shortened_below_the_index_start_over());
+    }
+
+    #[test]
+    fn a_selector_cannot_change_midway() {
+        tell_in_virtual_time(&stories::edits::a_selector_cannot_change_midway());
+    }
+
+    #[test]
+    fn replicas_go_to_zero_midway_and_come_back() {
+        tell_in_virtual_time(&stories::edits::replicas_go_to_zero_midway_and_come_back());
+    }
+}
+
+mod sharing {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_named_no_longer_gets_its_selector_back() {
+        tell_in_virtual_time(&stories::sharing::a_service_that_is_named_no_longer_gets_its_selector_back());
+    }
+
+    #[test]
+    fn a_service_belongs_to_the_first_rollout_that_took_it() {
+        tell_in_virtual_time(&stories::sharing::a_service_belongs_to_the_first_rollout_that_took_it());
+    }
+
+    #[test]
+    fn overlapping_selectors_share_nothing() {
+        tell_in_virtual_time(&stories::sharing::overlapping_selectors_share_nothing());
+    }
+
+    #[test]
+    fn pods_of_an_experiment_are_not_counted() {
+        tell_in_virtual_time(&stories::sharing::pods_of_an_experiment_are_not_counted());
+    }
+
+    #[test]
+    fn an_abort_ends_the_experiment() {
+        tell_in_virtual_time(&stories::sharing::an_abort_ends_the_experiment());
+    }
+}

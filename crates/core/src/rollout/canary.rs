@@ -14,6 +14,16 @@ use super::spec::SpecView;
 use super::steps::{self, StepKind};
 use super::weights::Flow;
 use crate::plan::BlockerOwner;
+use crate::traffic::RouterObservation;
+
+/// What a pass does after it has sized the sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    /// Steps are judged: what makes a step complete may come before stable gives up its pods.
+    Steps,
+    /// Only sizes change.
+    Nothing,
+}
 
 impl Pass<'_> {
     /// One pass of a canary.
@@ -35,7 +45,7 @@ impl Pass<'_> {
         };
         self.reconcile_experiments();
         self.reconcile_analysis_runs();
-        if promotable && !self.pause.adds_pause() && !self.size_canary() {
+        if promotable && !self.pause.adds_pause() && !self.size_canary(Follows::Steps) {
             self.reconcile_canary_pause();
             self.refuse_plugin_step();
         }
@@ -52,7 +62,7 @@ impl Pass<'_> {
             status.hpa_replicas = actual(&counted);
             status.available_replicas = available(&counted);
         } else {
-            self.size_canary();
+            self.size_canary(Follows::Nothing);
             status.hpa_replicas = actual(&self.sets.all);
             status.available_replicas = available(&self.sets.all);
         }
@@ -143,7 +153,7 @@ impl Pass<'_> {
     }
 
     /// Sizes the sets: stable, else the new one, else the others; returns whether a size changes.
-    fn size_canary(&mut self) -> bool {
+    fn size_canary(&mut self, follows: Follows) -> bool {
         if let Some(reason) = pause::halt_reason(self.ro) {
             return self.rescale_while_halted(reason);
         }
@@ -152,8 +162,10 @@ impl Pass<'_> {
             // Stable follows the weights of the previous pass, the canary those of this one: stable never shrinks in
             // the pass that takes its traffic away.
             let size = self.canary_sizes(self.weights_in_force(&self.ro.status)).stable;
-            let follows = size < stable.replicas() && self.completes_weight_first();
-            if !follows && self.scale(stable, size, "scale-stable") {
+            let size = size.max(self.pods_in_use(stable));
+            let waits =
+                follows == Follows::Steps && size < stable.replicas() && self.completes_weight_first();
+            if !waits && self.scale(stable, size, "scale-stable") {
                 return true;
             }
         }
@@ -183,6 +195,29 @@ impl Pass<'_> {
         let pods = pods_for_weight(self.replicas, self.canary_weight_in_force(), self.ro.max_weight());
         let pods = if by_hand { pods.min(1) } else { pods };
         pods.max(self.pods_still_serving_stable(new)).min(new.replicas())
+    }
+
+    /// Pods of a set that routers were read to lead to, whichever part it played when the route was written: right
+    /// after a promotion all traffic is still on the canary's side (invariant 4).
+    fn pods_in_use(&self, set: &ReplicaSet) -> i32 {
+        let Some(canary) = self.ro.canary() else { return 0 };
+        let hash = set.pod_hash();
+        let leads_to = |router: &RouterObservation, subset: &Option<String>, service: &str| {
+            let seen = subset.as_deref().filter(|_| router.selects_by_hash).unwrap_or_default();
+            let selected = self.service(service).map_or("", |service| service.selected_hash());
+            hash == if seen.is_empty() { selected } else { seen }
+        };
+        let weight = self.snap.routers.iter().filter_map(|router| {
+            let carried = router.weights.as_ref()?;
+            let share = |leads: bool, weight: i32| if leads { weight } else { 0 };
+            let on_canary =
+                share(leads_to(router, &router.canary_hash, &canary.canary_service), carried.canary);
+            let on_stable =
+                share(leads_to(router, &router.stable_hash, &canary.stable_service), carried.stable);
+            Some(on_canary.max(on_stable))
+        });
+        let weight = weight.max().unwrap_or(0);
+        pods_for_weight(self.replicas, weight, self.ro.max_weight()).min(set.replicas())
     }
 
     /// Pods of the new set that the stable Service still leads to, because the set that is stable now never had one to

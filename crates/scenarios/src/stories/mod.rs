@@ -3,9 +3,11 @@
 pub mod analysis;
 pub mod bluegreen;
 pub mod canary;
+pub mod edits;
 pub mod faults;
 pub mod metadata;
 pub mod runs;
+pub mod sharing;
 pub mod traffic;
 pub mod workload;
 
@@ -119,5 +121,15 @@ pub fn all() -> Vec<Story> {
         workload::a_deployment_is_taken_over_pod_by_pod(),
         workload::a_pod_template_and_a_replica_set_are_followed_too(),
         workload::a_workload_that_cannot_be_used_is_refused(),
+        edits::a_canary_becomes_blue_green_midway_and_a_canary_again(),
+        edits::a_blue_green_becomes_a_canary_midway(),
+        edits::steps_shortened_below_the_index_start_over(),
+        edits::a_selector_cannot_change_midway(),
+        edits::replicas_go_to_zero_midway_and_come_back(),
+        sharing::a_service_that_is_named_no_longer_gets_its_selector_back(),
+        sharing::a_service_belongs_to_the_first_rollout_that_took_it(),
+        sharing::overlapping_selectors_share_nothing(),
+        sharing::pods_of_an_experiment_are_not_counted(),
+        sharing::an_abort_ends_the_experiment(),
     ]
 }

@@ -424,3 +424,33 @@ fn an_aborted_canary_without_a_pod_gets_no_weight_however_few_stable_pods_serve_
     world.run_for(60);
     assert!(world.weights.iter().all(|weight| *weight == 0), "{:?}", world.weights);
 }
+
+#[test]
+fn another_size_at_a_step_that_is_complete_does_not_wait_for_the_step_r304_r347() {
+    let mut world =
+        deployed(routed(4, json!({"dynamicStableScale": true, "steps": [{"setWeight": 0}]})), &SERVICES, 1);
+    world.set_image("web:2");
+    world.run_for(60);
+    world.edit(|rollout| rollout.spec.replicas = Some(3));
+    world.set_image("web:1");
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!(world.set_of("web:1").unwrap().replicas(), 3);
+}
+
+#[test]
+fn a_version_that_follows_a_promotion_at_once_leaves_the_promoted_pods_to_their_traffic_r347_invariant_4() {
+    let mut world =
+        deployed(routed(2, json!({"dynamicStableScale": true, "steps": [{"setWeight": 51}]})), &SERVICES, 1);
+    world.set_image("web:2");
+    for _ in 0..4 {
+        world.step();
+        world.settle();
+    }
+    assert_eq!(weights(&world), (100, 0), "promoted, and the route still has it as the canary");
+    assert_eq!(behind(&world, "canary"), "web:2");
+    world.set_image("web:3");
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!(world.set_of("web:3").unwrap().replicas(), 2);
+}

@@ -274,6 +274,53 @@ fn a_strategy_may_change_with_the_release_complete_r749() {
 }
 
 #[test]
+fn a_strategy_that_changes_at_its_pause_has_the_pause_of_the_new_one_r749() {
+    let canary_strategy = json!({"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}});
+    let two_sets = json!({"blueGreen": {
+        "activeService": "active", "previewService": "preview", "autoPromotionEnabled": false,
+    }});
+    let specs = [canary(4, canary_strategy["canary"].clone()), blue_green(4, two_sets["blueGreen"].clone())];
+    for (spec, next, before, after) in [
+        (&specs[0], &two_sets, "CanaryPauseStep", "BlueGreenPause"),
+        (&specs[1], &canary_strategy, "BlueGreenPause", "CanaryPauseStep"),
+    ] {
+        let mut world = deployed(spec.clone(), &["active", "preview"], 0);
+        world.set_image("web:2");
+        world.run_for(10);
+        assert_eq!(phase(&world).1, before);
+        world.edit(|rollout| rollout.spec.strategy = serde_json::from_value(next.clone()).unwrap());
+        world.run_for(60);
+        assert_eq!(phase(&world).1, after);
+        assert!(size(&world, "web:1") >= 2, "{before} to {after}");
+        resume(&mut world);
+        world.run_for(120);
+        assert_eq!((phase(&world).0.as_str(), size(&world, "web:2")), ("Healthy", 4), "{before} to {after}");
+    }
+}
+
+#[test]
+fn a_selector_that_leads_elsewhere_leaves_the_old_pods_running_r021_r265() {
+    let mut world = deployed(canary(4, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[], 0);
+    world.set_image("web:2");
+    world.run_for(10);
+    // As it may come to be where the selector is that of a workload.
+    world.edit(|rollout| {
+        let labels = json!({"app": "web", "tier": "front"});
+        rollout.spec.selector = serde_json::from_value(json!({"matchLabels": labels})).unwrap();
+        rollout.spec.template["metadata"]["labels"] = labels;
+    });
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Healthy");
+    let sizes: Vec<(i32, bool)> = world
+        .snapshot
+        .replica_sets
+        .iter()
+        .map(|set| (set.replicas(), set.metadata.owner_references.is_empty()))
+        .collect();
+    assert_eq!(sizes, [(2, true), (2, true), (4, false)], "let go of, and not touched");
+}
+
+#[test]
 fn fewer_pods_wanted_at_the_end_are_no_obstacle_r802() {
     let mut world = routed(6, json!([{"setWeight": 100}, {"pause": {}}]), json!({}));
     assert_eq!(size(&world, "web:2"), 6);
