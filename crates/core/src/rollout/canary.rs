@@ -108,7 +108,7 @@ impl Pass<'_> {
     pub(crate) fn canary_sizes(&self, recorded: Option<(i32, i32)>) -> Split {
         let (fixed, weight) = self.canary_target();
         if self.ro.traffic_routing().is_some() {
-            return routed_sizes(&RoutedCanary {
+            let sizes = routed_sizes(&RoutedCanary {
                 replicas: self.replicas,
                 max_weight: self.ro.max_weight(),
                 min_pods: self.ro.canary().and_then(|canary| canary.min_pods_per_replica_set),
@@ -118,6 +118,7 @@ impl Pass<'_> {
                 recorded,
                 aborted: self.ro.status.abort,
             });
+            return Split { stable: sizes.stable.max(self.pods_for_stable_share()), ..sizes };
         }
         let margins = self.ro.margins();
         next_basic_sizes(&BasicCanary {
@@ -128,6 +129,19 @@ impl Pass<'_> {
             stable: self.sets.distinct_stable().map(replica_sets::size),
             old_spec: asked(&self.sets.others),
         })
+    }
+
+    /// Pods that stable needs to take what a step leaves to it, where the canary's size was set to another share: with
+    /// dynamic scaling stable has the rest of the size, which may be too little for the rest of the traffic, and the
+    /// step would wait for ever (R-346, R-424, B-47).
+    fn pods_for_stable_share(&self) -> i32 {
+        let by_hand = steps::canary_scale(self.ro).is_some_and(|scale| scale.weight.is_some());
+        let applies = by_hand
+            && self.ro.dynamic_stable_scale()
+            && !self.ro.status.abort
+            && !self.promotes_fully()
+            && self.sets.distinct_stable().is_some();
+        if applies { self.pods_to_take(self.ro.max_weight() - steps::current_weight(self.ro)) } else { 0 }
     }
 
     /// Recorded weights of the previous pass, or of this one.

@@ -135,10 +135,6 @@ impl<'a> Pass<'a> {
             self.out.status = Some(status);
             return;
         }
-        if let Some(status) = super::pause::without_foreign_pause(self.ro) {
-            self.out.status = Some(status);
-            return;
-        }
         if self.ro.is_fully_promoted() && self.ro.status.abort {
             self.pause.remove_abort();
         }

@@ -86,17 +86,6 @@ pub(crate) fn is_promoted_after_abort(status: &RolloutStatus) -> bool {
     status.abort && status.aborted_at.is_some() && status.promote_full
 }
 
-/// The status without the pause of a canary's step, where the strategy is blue-green by now: its end would count as the
-/// end of the preview's own pause. The other way round, new steps clear every pause.
-pub(crate) fn without_foreign_pause(rollout: &Rollout) -> Option<RolloutStatus> {
-    rollout.blue_green()?;
-    find(rollout, &PauseReason::CanaryPauseStep)?;
-    let mut status = rollout.status.clone();
-    status.pause_conditions.retain(|condition| condition.reason != PauseReason::CanaryPauseStep);
-    status.controller_pause &= !status.pause_conditions.is_empty();
-    Some(status)
-}
-
 /// The stored pause with that reason.
 pub(crate) fn find<'a>(rollout: &'a Rollout, reason: &PauseReason) -> Option<&'a PauseCondition> {
     rollout.status.pause_conditions.iter().find(|condition| condition.reason == *reason)

@@ -92,13 +92,17 @@ impl Pass<'_> {
         self.wake_by(retry);
     }
 
+    /// Pods a set needs before it is given a share. Any share at all needs one (invariant 1).
+    pub(crate) fn pods_to_take(&self, weight: i32) -> i32 {
+        let needed = i64::from(weight) * i64::from(self.replicas) / i64::from(self.ro.max_weight().max(1));
+        let least = i32::from(weight > 0 && self.replicas > 0);
+        i32::try_from(needed).unwrap_or(i32::MAX).max(least)
+    }
+
     /// The gate of R-424: stable can take what the canary does not get.
     fn stable_can_take(&mut self, weight: i32) -> bool {
         let Some(stable) = self.sets.stable else { return false };
-        let needed = i64::from(weight) * i64::from(self.replicas) / i64::from(self.ro.max_weight().max(1));
-        // Any share at all needs one pod (invariant 1), however few pods the share comes to.
-        let least = i32::from(weight > 0 && self.replicas > 0);
-        let needed = i32::try_from(needed).unwrap_or(i32::MAX).max(least);
+        let needed = self.pods_to_take(weight);
         let available = stable.status.available_replicas;
         if available >= needed
             || meets_threshold(self.ro.progress_threshold(), Some(replica_sets::size(stable)), needed)

@@ -454,3 +454,22 @@ fn a_version_that_follows_a_promotion_at_once_leaves_the_promoted_pods_to_their_
     assert_eq!(phase(&world).0, "Healthy");
     assert_eq!(world.set_of("web:3").unwrap().replicas(), 2);
 }
+
+#[test]
+fn a_size_set_to_another_share_leaves_stable_what_its_traffic_needs_r346_r424_b47() {
+    let steps =
+        json!([{"setWeight": 67}, {"setCanaryScale": {"weight": 67}}, {"setWeight": 1}, {"pause": {}}]);
+    let mut world = deployed(routed(3, json!({"dynamicStableScale": true, "steps": steps})), &SERVICES, 1);
+    world.set_image("web:2");
+    world.run_for(60);
+    assert_eq!(phase(&world).1, "CanaryPauseStep");
+    assert_eq!(weights(&world), (1, 99));
+    assert_eq!(
+        world.set_of("web:1").unwrap().replicas(),
+        3,
+        "two would do; none goes while it has the traffic"
+    );
+    resume(&mut world);
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Healthy");
+}
