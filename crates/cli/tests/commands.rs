@@ -163,7 +163,7 @@ impl Shop {
 }
 
 #[tokio::test(start_paused = true)]
-async fn verbs_print_one_line_and_change_what_they_say_o_060_to_o_070() {
+async fn verbs_print_one_line_and_change_what_they_say_r501_to_r506_r509_o_060_to_o_070() {
     let shop = Shop::open().await;
     let paused = json!([{"reason": "CanaryPauseStep", "startTime": EPOCH}]);
     let status = json!({"currentStepIndex": 1, "controllerPause": true, "pauseConditions": paused,
@@ -190,7 +190,7 @@ async fn verbs_print_one_line_and_change_what_they_say_o_060_to_o_070() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_promote_flags_work_and_say_that_they_are_old_o_064() {
+async fn old_promote_flags_work_and_say_that_they_are_old_r503_o_064() {
     let shop = Shop::open().await;
     shop.rollout("web", json!({"currentStepIndex": 0})).await;
     let said = shop.run("promote web -c").await;

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 /// The smallest step a quantity has: anything finer is rounded up (away from zero).
-const NANO: i32 = -9;
+const NANO: i64 = -9;
 /// Go's fast path holds this many digits; what it holds it may hand back as it was written.
 const FAST_DIGITS: usize = 18;
 
@@ -48,7 +48,8 @@ impl std::error::Error for ParseQuantityError {}
 struct Amount {
     negative: bool,
     digits: Vec<u8>,
-    exponent: i32,
+    /// Wide enough for every exponent that can be written and every digit beside it.
+    exponent: i64,
 }
 
 /// A parsed quantity.
@@ -120,8 +121,8 @@ fn interpret_suffix(suffix: &str) -> Result<(Format, i32), ParseQuantityError> {
         _ => {
             let digits = suffix.strip_prefix(['e', 'E']).ok_or(ParseQuantityError::Suffix)?;
             let exponent: i64 = digits.parse().map_err(|_| ParseQuantityError::Suffix)?;
-            // Go cuts the number to 32 bits; this side stays where adding a digit count cannot overflow.
-            Ok((Format::DecimalExponent, exponent.clamp(-100_000_000, 100_000_000) as i32))
+            // Go keeps the low 32 bits, whatever that makes of the number.
+            Ok((Format::DecimalExponent, exponent as i32))
         }
     }
 }
@@ -152,15 +153,14 @@ fn suffix_for(format: Format, exponent: i32) -> String {
 }
 
 impl Amount {
-    fn new(negative: bool, numerator: &str, fraction: &str, exponent: i32) -> Self {
+    fn new(negative: bool, numerator: &str, fraction: &str, exponent: i64) -> Self {
         let digits: Vec<u8> = numerator
             .bytes()
             .chain(fraction.bytes())
             .map(|b| b - b'0')
             .skip_while(|digit| *digit == 0)
             .collect();
-        let scale = i32::try_from(fraction.len()).unwrap_or(i32::MAX / 2);
-        Self { negative, digits, exponent: exponent.saturating_sub(scale) }.normal()
+        Self { negative, digits, exponent: exponent - fraction.len() as i64 }.normal()
     }
 
     /// The same amount with no zeros at the end, so that equal amounts are equal values.
@@ -180,13 +180,14 @@ impl Amount {
     }
 
     /// Rounds away from zero to a multiple of `10^lowest`.
-    fn rounded_up(mut self, lowest: i32) -> Self {
+    fn rounded_up(mut self, lowest: i64) -> Self {
         if self.exponent >= lowest || self.is_zero() {
             return self;
         }
-        let dropped = (lowest - self.exponent) as usize;
+        let dropped = lowest - self.exponent;
         // A normal amount ends in a digit that is not zero, so something is always lost here.
-        self.digits.truncate(self.digits.len().saturating_sub(dropped));
+        let left = (self.digits.len() as i64 - dropped).max(0);
+        self.digits.truncate(left as usize);
         self.exponent = lowest;
         add_one(&mut self.digits);
         self.normal()
@@ -207,7 +208,7 @@ impl Amount {
     }
 
     fn compare_magnitude(&self, other: &Self) -> Ordering {
-        let top = |amount: &Self| amount.digits.len() as i64 + i64::from(amount.exponent);
+        let top = |amount: &Self| amount.digits.len() as i64 + amount.exponent;
         match (self.is_zero(), other.is_zero()) {
             (true, true) => Ordering::Equal,
             (true, false) => Ordering::Less,
@@ -233,7 +234,7 @@ impl Amount {
         if value == 0 {
             return Some(0);
         }
-        10u64.checked_pow(self.exponent as u32)?.checked_mul(value)
+        10u64.checked_pow(u32::try_from(self.exponent).ok()?)?.checked_mul(value)
     }
 }
 
@@ -260,7 +261,7 @@ impl Quantity {
         let pieces = scan(text)?;
         let (mut format, exponent) = interpret_suffix(pieces.suffix)?;
         let kept = keeps_its_spelling(&pieces, format, exponent).then(|| text.to_owned());
-        let decimal_exponent = if format == Format::BinarySi { 0 } else { exponent };
+        let decimal_exponent = if format == Format::BinarySi { 0 } else { i64::from(exponent) };
         let mut amount = Amount::new(pieces.negative, pieces.numerator, pieces.fraction, decimal_exponent);
         if format == Format::BinarySi {
             amount = amount.doubled(exponent);
@@ -303,10 +304,12 @@ impl Quantity {
             Format::BinarySi => Format::DecimalSi,
             other => other,
         };
-        let zeros = self.amount.exponent.rem_euclid(3) as usize;
+        // Go counts in 32 bits here too; only what lies beyond them is printed as something else.
+        let exponent = self.amount.exponent as i32;
+        let zeros = exponent.rem_euclid(3);
         let digits: String = self.amount.digits.iter().map(|digit| char::from(b'0' + digit)).collect();
-        let suffix = suffix_for(format, self.amount.exponent - zeros as i32);
-        format!("{sign}{digits}{}{suffix}", "0".repeat(zeros))
+        let suffix = suffix_for(format, exponent.wrapping_sub(zeros));
+        format!("{sign}{digits}{}{suffix}", "0".repeat(zeros as usize))
     }
 
     /// A text that two quantities share exactly when they are the same amount, however written.
@@ -346,7 +349,7 @@ fn keeps_its_spelling(pieces: &Pieces<'_>, format: Format, exponent: i32) -> boo
         Format::DecimalSi | Format::DecimalExponent => {
             let scale = i64::from(exponent) - pieces.fraction.len() as i64;
             digits.len() <= FAST_DIGITS
-                && scale >= i64::from(NANO)
+                && scale >= NANO
                 && scale % 3 == 0
                 && !digits.ends_with("000")
                 && !digits.starts_with('0')
@@ -403,6 +406,24 @@ mod tests {
     fn what_is_no_quantity_is_refused() {
         for text in ["", "x", "1x", "1 ", "1.2.3", "1Kib", "e", "1e", "--1", "1e99999999999999999999"] {
             assert!(Quantity::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn exponents_are_cut_to_32_bits_as_go_cuts_them_r234() {
+        for (text, want) in [
+            ("1000e100000000", "10e100000002"),
+            ("10e100000002", "10e100000002"),
+            ("1e2147483646", "1e2147483646"),
+            ("15e2147483646", "15e2147483646"),
+            ("1e4294967299", "1e4294967299"),
+            ("1e4294967300", "10e3"),
+            ("999e2147483647", "9990e2147483646"),
+            ("1000e2147483647", "1e-2147483646"),
+            // Go rounds this one up digit by digit, for longer than anybody waits.
+            ("1e2147483648", "1e-9"),
+        ] {
+            assert_eq!(Quantity::parse(text).map(|q| q.canonical()).as_deref(), Ok(want), "{text}");
         }
     }
 

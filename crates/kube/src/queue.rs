@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_wait_1_ms_doubling_to_10_s_and_success_forgets_them_o_489() {
+    fn failures_wait_1_ms_doubling_to_10_s_and_success_forgets_them_r_291_o_489() {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         let mut waits = Vec::new();
         schedule.add(&key("a"), start, false);

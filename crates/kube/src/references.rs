@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_follows_what_a_rollout_names_and_reports_what_it_dropped() {
+    fn the_index_follows_what_a_rollout_names_and_reports_what_it_dropped_r_290_r_745() {
         let index = ReferenceIndex::default();
         let source = WorkKey { controller: Controller::Rollouts, object: ObjectKey::new("n", "web") };
         let service = |name: &str| Reference { kind: Kind::Service, key: ObjectKey::new("n", name) };

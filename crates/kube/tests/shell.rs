@@ -223,7 +223,7 @@ async fn at_rest_an_hour_passes_without_a_request_other_than_renewed_watches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_with_nothing_to_do_writes_nothing() {
+async fn a_restart_with_nothing_to_do_writes_nothing_r_825() {
     let world = World::new().await;
     world.create("web").await;
     let first = world.start(options(decisions(one_set)));
@@ -245,7 +245,7 @@ async fn a_restart_with_nothing_to_do_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_never_sees_a_cache_older_than_our_own_last_write() {
+async fn a_decision_never_sees_a_cache_older_than_our_own_last_write_r_292() {
     let world = World::new().await;
     let faults = Faults::new();
     let writes_seen_late = Arc::new(AtomicUsize::new(0));
@@ -301,7 +301,7 @@ async fn a_conflict_gathers_again_and_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_in_the_way_is_shown_to_the_next_decision_r_259() {
+async fn an_object_in_the_way_is_shown_to_the_next_decision_r_259_r_823() {
     let world = World::new().await;
     let existing = Arc::new(Mutex::new(None));
     let seen = Arc::clone(&existing);
@@ -397,7 +397,7 @@ async fn a_timer_wakes_a_rollout_when_it_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_leader_decides_and_its_successor_takes_over_when_it_stops() {
+async fn only_the_leader_decides_and_its_successor_takes_over_when_it_stops_r_822() {
     let world = World::new().await;
     let decided = Arc::new(Mutex::new(Vec::new()));
     let start = |identity: &'static str| {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_observed_yet_comes_first_o_042_o_043() {
+    fn what_was_not_observed_yet_comes_first_r652_o_042_o_043() {
         let cases = [
             (
                 json!({"metadata": {"generation": 3}, "status": {"observedGeneration": "2", "phase": "Healthy"}}),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_phase_it_follows_from_spec_and_status_in_order_o_044() {
+    fn without_a_phase_it_follows_from_spec_and_status_in_order_r652_o_044() {
         let hashes =
             json!({"currentPodHash": "b", "stableRS": "a", "updatedReplicas": 1, "availableReplicas": 1});
         let with = |spec: Value, status: Value| {

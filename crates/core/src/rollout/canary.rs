@@ -213,7 +213,7 @@ impl Pass<'_> {
 
     /// Pods of a set that routers were read to lead to, whichever part it played when the route was written: right
     /// after a promotion all traffic is still on the canary's side (invariant 4).
-    fn pods_in_use(&self, set: &ReplicaSet) -> i32 {
+    pub(crate) fn pods_in_use(&self, set: &ReplicaSet) -> i32 {
         let Some(canary) = self.ro.canary() else { return 0 };
         let hash = set.pod_hash();
         let leads_to = |router: &RouterObservation, subset: &Option<String>, service: &str| {

@@ -31,7 +31,8 @@ impl<'a> Pass<'a> {
             let cleaned = healthy.min(set.replicas());
             let mut size = cleaned;
             if routed && self.is_referenced(set) {
-                if cleaned != set.replicas() && !self.carries_traffic(set) {
+                let in_use = self.carries_traffic(set) || self.pods_in_use(set) > cleaned;
+                if cleaned != set.replicas() && !in_use {
                     scaled |= self.scale(set, cleaned, "drop-unavailable-pods");
                 }
                 continue;

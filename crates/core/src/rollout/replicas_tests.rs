@@ -21,7 +21,7 @@ fn check_split(surge: i32, rows: &[(i32, [&str; 11])]) {
 
 /// The two cells marked B-02 in the rows (0/2 and 0/5) are 1/1 and 4/1 here.
 #[test]
-fn pods_are_split_by_weight_without_surge_e11_b02() {
+fn pods_are_split_by_weight_without_surge_r335_e11_b02() {
     check_split(
         0,
         &[
@@ -39,7 +39,7 @@ fn pods_are_split_by_weight_without_surge_e11_b02() {
 }
 
 #[test]
-fn pods_are_split_by_weight_with_surge_e12() {
+fn pods_are_split_by_weight_with_surge_r335_e12() {
     check_split(
         1,
         &[
@@ -67,7 +67,7 @@ fn an_exact_tie_below_all_replicas_still_gets_a_canary_b02() {
 }
 
 #[test]
-fn next_sizes_of_a_basic_canary_e13_to_e34() {
+fn next_sizes_of_a_basic_canary_r336_to_r340_e13_to_e34() {
     // row, R, (surge, unavailable), target c/s, stable, canary, old, -> stable, canary
     for (row, replicas, margins, target, stable, new, old, want) in [
         ("E-13", 5, (2, 1), (1, 4), Some(s(5, 5)), s(0, 0), 0, (4, 1)),
@@ -119,7 +119,7 @@ fn routed(replicas: i32, weight: i32) -> RoutedCanary {
 }
 
 #[test]
-fn sizes_of_a_routed_canary_e43_to_e55() {
+fn sizes_of_a_routed_canary_r343_to_r346_e43_to_e55() {
     let dynamic = |replicas, weight, recorded| RoutedCanary {
         dynamic_stable_scale: true,
         recorded: Some(recorded),
@@ -168,7 +168,7 @@ fn sizes_of_a_routed_canary_e43_to_e55() {
 
 /// E-60 ends at 0 here: pods that only the minimum keeps do not hold the weight up (B-06).
 #[test]
-fn weight_steps_down_during_a_dynamic_abort_e56_to_e60_b06_b29() {
+fn weight_steps_down_during_a_dynamic_abort_r351_e56_to_e60_b06_b29() {
     let state = |replicas, stable_available, canary_available, set_weights, explicit_delay| DynamicAbort {
         replicas,
         max_weight: 100,

@@ -137,7 +137,7 @@ fn auto_promotion_seconds_end_by_the_clock_or_by_a_person_r446_b09() {
 }
 
 #[test]
-fn preview_count_holds_until_released_and_never_leaks_into_the_next_update_r451_b10() {
+fn preview_count_holds_until_released_and_never_leaks_into_the_next_update_r451_r452_b10() {
     let extra = json!({"autoPromotionEnabled": false, "previewReplicaCount": 1});
     let mut world = updating(3, extra);
     world.run_for(10);

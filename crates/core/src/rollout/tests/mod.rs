@@ -2,10 +2,12 @@
 
 mod blue_green;
 mod canary;
+mod children;
 mod engine;
 mod ephemeral;
 mod events;
 mod objects;
+mod passes;
 mod properties;
 mod recorded;
 mod recovery;

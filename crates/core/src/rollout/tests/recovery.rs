@@ -240,7 +240,7 @@ fn back_to(window: i32, target: u8) -> World {
 }
 
 #[test]
-fn a_rollback_within_the_window_skips_steps_and_pauses_e70_e71() {
+fn a_rollback_within_the_window_skips_steps_and_pauses_r535_e70_e71() {
     for (window, target, applies) in [(2, 4, true), (2, 3, true), (2, 2, false), (1, 4, true), (1, 3, false)]
     {
         let world = back_to(window, target);
@@ -250,7 +250,7 @@ fn a_rollback_within_the_window_skips_steps_and_pauses_e70_e71() {
 }
 
 #[test]
-fn sets_that_history_took_do_not_count_for_the_window_e73() {
+fn sets_that_history_took_do_not_count_for_the_window_r535_e73() {
     for (gone, want) in [(true, "Healthy"), (false, "Paused")] {
         let mut spec = canary(2, json!({}));
         spec["rollbackWindow"] = json!({"revisions": 3});
@@ -273,7 +273,7 @@ fn sets_that_history_took_do_not_count_for_the_window_e73() {
 }
 
 #[test]
-fn moving_forward_again_is_no_rollback_e72() {
+fn moving_forward_again_is_no_rollback_r535_e72() {
     let mut world = back_to(2, 3);
     world.set_image("web:5");
     world.run_for(60);

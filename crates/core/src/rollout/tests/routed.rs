@@ -473,3 +473,26 @@ fn a_size_set_to_another_share_leaves_stable_what_its_traffic_needs_r346_r424_b4
     world.run_for(60);
     assert_eq!(phase(&world).0, "Healthy");
 }
+
+#[test]
+fn a_set_that_served_goes_only_after_its_service_was_seen_to_lead_elsewhere_r360_invariant_4() {
+    let mut world = deployed(routed(1, json!({"steps": [{"setWeight": 0}]})), &SERVICES, 1);
+    let become_ = |world: &mut World, spec: &Value| {
+        world.edit(|rollout| {
+            rollout.spec.strategy = serde_json::from_value(spec["strategy"].clone()).unwrap();
+        });
+        world.follow_routing();
+        world.step();
+        world.settle();
+    };
+    become_(&mut world, &canary(1, json!({"maxSurge": 0, "maxUnavailable": 1, "steps": []})));
+    world.crash("web:1");
+    world.step();
+    world.settle();
+    become_(&mut world, &routed(1, json!({"steps": [{"setCanaryScale": {"replicas": 2}}]})));
+    // Its pods do not serve, so its traffic never moved; the promotion takes the Service from it.
+    world.set_image("web:2");
+    world.run_for(60);
+    assert_eq!(phase(&world).0, "Healthy");
+    assert_eq!((behind(&world, "stable").as_str(), world.set_of("web:1").unwrap().replicas()), ("web:2", 0));
+}
