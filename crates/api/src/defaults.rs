@@ -391,5 +391,15 @@ mod tests {
         assert_eq!(ro.scale_down_delay_revision_limit(), i32::MAX, "R-047");
         assert_eq!(ro.max_weight(), 100);
         assert!(ro.auto_promotion_enabled(), "R-043");
+        assert_eq!(
+            (ro.max_surge_setting(), ro.max_unavailable_setting()),
+            (IntOrString::from("25"), IntOrString::from("25")),
+            "R-063, R-064"
+        );
+        assert!(!ro.canary().unwrap().dynamic_stable_scale, "R-071");
+        assert_eq!(ro.canary().unwrap().min_pods_per_replica_set, None, "R-073");
+        let ro = rollout(json!({"replicas": 8, "strategy": {"blueGreen": {"activeService": "a"}}}));
+        assert_eq!(ro.max_unavailable(), 2, "R-045");
+        assert_eq!(ro.blue_green().unwrap().preview_replica_count, None, "R-042");
     }
 }

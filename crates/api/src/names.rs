@@ -108,3 +108,26 @@ pub const CONFIG_MAP: &str = "argo-rollouts-config";
 pub const NOTIFICATION_CONFIG_MAP: &str = "argo-rollouts-notification-configmap";
 /// Secret of notifications.
 pub const NOTIFICATION_SECRET: &str = "argo-rollouts-notification-secret";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn keys_that_stored_objects_carry_never_change_r008() {
+        for (key, want) in [
+            (super::POD_TEMPLATE_HASH, "rollouts-pod-template-hash"),
+            (super::REVISION, "rollout.argoproj.io/revision"),
+            (super::REVISION_HISTORY, "rollout.argoproj.io/revision-history"),
+            (super::DESIRED_REPLICAS, "rollout.argoproj.io/desired-replicas"),
+            (super::EPHEMERAL_METADATA, "rollout.argoproj.io/ephemeral-metadata"),
+            (super::WORKLOAD_GENERATION, "rollout.argoproj.io/workload-generation"),
+            (super::SCALE_DOWN_DEADLINE, "scale-down-deadline"),
+            (super::MANAGED_BY, "argo-rollouts.argoproj.io/managed-by-rollouts"),
+            (super::INSTANCE_ID, "argo-rollouts.argoproj.io/controller-instance-id"),
+            (super::EXPERIMENT_NAME, "experiment.argoproj.io/name"),
+            (super::EXPERIMENT_TEMPLATE_NAME, "experiment.argoproj.io/template-name"),
+            (super::LEADER_LEASE, "argo-rollouts-controller-lock"),
+        ] {
+            assert_eq!(key, want);
+        }
+    }
+}

@@ -121,6 +121,82 @@ fn every_field_of_the_schemas_survives() {
     }
 }
 
+/// The part of a schema that a path leads to; `[]` stands for the items of a list.
+fn field<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(schema, |schema, name| {
+        let (name, listed) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
+        let found = schema.get("properties")?.get(name)?;
+        if listed { found.get("items") } else { Some(found) }
+    })
+}
+
+#[test]
+fn every_field_of_the_rows_is_there_with_its_type_r020_to_r088() {
+    let schema = crd::kind_schema("Rollout").unwrap();
+    for (row, parent, fields) in [
+        ("R-021 R-022 R-033", "spec", "selector:object template:object strategy:object workloadRef:object"),
+        ("R-026 R-029", "spec", "paused:boolean restartAt:string"),
+        ("R-032", "spec.analysis", "successfulRunHistoryLimit:integer unsuccessfulRunHistoryLimit:integer"),
+        ("R-041 R-042", "spec.strategy.blueGreen", "previewService:string previewReplicaCount:integer"),
+        ("R-045", "spec.strategy.blueGreen", "maxUnavailable:"),
+        ("R-049", "spec.strategy.blueGreen", "prePromotionAnalysis:object postPromotionAnalysis:object"),
+        ("R-050", "spec.strategy.blueGreen", "antiAffinity:object"),
+        ("R-060", "spec.strategy.canary", "canaryService:string stableService:string"),
+        ("R-062", "spec.strategy.canary.trafficRouting", "managedRoutes:array maxTrafficWeight:integer"),
+        ("R-063 R-064 R-066", "spec.strategy.canary", "maxSurge: maxUnavailable: antiAffinity:object"),
+        ("R-071 R-073", "spec.strategy.canary", "dynamicStableScale:boolean minPodsPerReplicaSet:integer"),
+        ("R-072", "spec.strategy.canary.pingPong", "pingService:string pongService:string"),
+        (
+            "R-080",
+            "spec.strategy.canary.analysis",
+            "templates:array args:array dryRun:array measurementRetention:array analysisRunMetadata:object",
+        ),
+        ("R-080", "spec.strategy.canary.analysis.templates[]", "templateName:string clusterScope:boolean"),
+        (
+            "R-080",
+            "spec.strategy.canary.analysis.args[].valueFrom",
+            "podTemplateHashValue:string fieldRef:object",
+        ),
+        (
+            "R-084",
+            "spec.strategy.canary.steps[].experiment",
+            "templates:array duration: analyses:array dryRun:array analysisRunMetadata:object \
+             scaleDownDelaySeconds:integer",
+        ),
+        (
+            "R-084",
+            "spec.strategy.canary.steps[].experiment.templates[]",
+            "name:string specRef:string replicas:integer weight:integer selector:object metadata:object service:object",
+        ),
+        ("R-085", "spec.strategy.canary.steps[].setHeaderRoute", "name:string match:array"),
+        (
+            "R-086",
+            "spec.strategy.canary.steps[].setMirrorRoute",
+            "name:string percentage:integer match:array",
+        ),
+        (
+            "R-086",
+            "spec.strategy.canary.steps[].setMirrorRoute.match[]",
+            "method:object path:object headers:object",
+        ),
+        ("R-087", "spec.strategy.canary.steps[].plugin", "name:string config:"),
+        (
+            "R-088",
+            "spec.strategy.canary.trafficRouting",
+            "istio:object nginx:object alb:object smi:object ambassador:object appMesh:object traefik:object \
+             apisix:object plugins:object",
+        ),
+    ] {
+        let found = field(&schema, parent).unwrap_or_else(|| panic!("{row}: no {parent}"));
+        for wanted in fields.split_whitespace() {
+            let (name, kind) = wanted.split_once(':').unwrap();
+            let field = &found["properties"][name];
+            assert!(field.is_object(), "{row}: no {parent}.{name}");
+            assert!(kind.is_empty() || field["type"] == kind, "{row}: {parent}.{name} is {}", field["type"]);
+        }
+    }
+}
+
 #[test]
 fn unknown_words_are_kept() {
     let rollout = json!({

@@ -165,7 +165,7 @@ fn the_definition_of_rollouts_says_what_clients_rely_on_r001_to_r005() {
         version["subresources"]["scale"],
         json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.HPAReplicas",
             "labelSelectorPath": ".status.selector"}),
-        "R-002"
+        "R-002; a VPA finds the pods this way too (R-805)"
     );
     let columns: Vec<(&str, &str)> = version["additionalPrinterColumns"]
         .as_array()

@@ -20,8 +20,9 @@ use super::Mishap;
 const OTHERS: u64 = 3;
 /// How long an event is held back at most: later ones may never come.
 const AT_MOST: Duration = Duration::from_secs(20);
-/// The same where every event is held back.
-const BEHIND_AT_MOST: Duration = Duration::from_secs(3);
+/// The same where every event is held back: less than the shortest pause of a story, or a person's word could come
+/// after the pause has ended by itself, which is another story.
+const BEHIND_AT_MOST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 enum Rule {

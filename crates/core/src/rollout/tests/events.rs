@@ -50,7 +50,7 @@ const NORMAL: EventType = EventType::Normal;
 const WARNING: EventType = EventType::Warning;
 
 #[test]
-fn a_routed_canary_tells_each_change_in_the_words_of_the_reference_r772_r774_to_r783() {
+fn a_routed_canary_tells_each_change_in_the_words_of_the_reference_r771_r772_r774_to_r783() {
     let strategy = json!({
         "canaryService": "canary", "stableService": "stable",
         "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
@@ -72,6 +72,7 @@ fn a_routed_canary_tells_each_change_in_the_words_of_the_reference_r772_r774_to_
         &mut world,
         "update",
         &[
+            (NORMAL, "RolloutUpdated", "Rollout updated to revision 2"),
             (NORMAL, "NewReplicaSetCreated", "Created ReplicaSet web-{2} (revision 2)"),
             (NORMAL, "RolloutNotCompleted", "Rollout not completed, started update to revision 2 ({2})"),
             (NORMAL, "ScalingReplicaSet", "Scaled up ReplicaSet web-{2} (revision 2) from 0 to 1"),
@@ -189,7 +190,7 @@ fn with_check(spec: Value) -> World {
 }
 
 #[test]
-fn runs_tell_each_phase_and_what_it_was_before_r708() {
+fn runs_tell_each_phase_and_what_it_was_before_r708_r784() {
     let check = json!({"templates": [{"templateName": "check"}]});
     for (end, kind) in [(AnalysisPhase::Successful, NORMAL), (AnalysisPhase::Failed, WARNING)] {
         let steps = json!({"steps": [{"setWeight": 50}, {"analysis": check}, {"pause": {}}]});

@@ -14,6 +14,7 @@ mod recovery;
 mod routed;
 mod rows;
 mod scaling;
+mod status;
 mod workload;
 
 use serde_json::{Value, json};
