@@ -199,7 +199,9 @@ pub fn place_run(mut run: AnalysisRun, known: &[AnalysisRun], failures: &[Failur
     let base = run.metadata.name.clone();
     let owner = run.metadata.controller_of().map(|owner| owner.uid.clone()).unwrap_or_default();
     let is_same = |existing: &AnalysisRun| {
+        // One that was told to stop ends well whatever it measured: it is no evidence (invariant 6).
         !existing.status.phase.is_some_and(glidepath_api::AnalysisPhase::completed)
+            && !existing.spec.terminate
             && is_semantically_equal(&existing.spec, &run.spec)
             && existing.metadata.is_controlled_by(&owner)
     };

@@ -17,6 +17,8 @@ use crate::analysis::templates::Catalog;
 use crate::plan::{Action, BlockerOwner, EventType};
 use crate::snapshot::RolloutSnapshot;
 
+/// Seconds within which a run that no status names may still come to be named.
+const JUST_STARTED_SECONDS: i64 = 10;
 /// Seconds until a run that could not be made is tried again.
 const RETRY_SECONDS: i64 = 10;
 
@@ -377,7 +379,12 @@ impl Pass<'_> {
         // A run that the status names and that is being cancelled above was dealt with.
         let named: BTreeSet<String> = Runs::of(self.snap).all().map(|run| run.name.clone()).collect();
         for run in &others {
-            if !named.contains(&run.metadata.name) {
+            if named.contains(&run.metadata.name) {
+                continue;
+            }
+            if self.was_just_started(run) {
+                self.wake_in(JUST_STARTED_SECONDS);
+            } else {
                 self.cancel_run(&RunView::from(*run));
             }
         }
@@ -385,6 +392,16 @@ impl Pass<'_> {
             let (name, uid) = (run.metadata.name.clone(), run.metadata.uid.clone());
             self.act("delete-analysis-run", Action::DeleteAnalysisRun { name, uid });
         }
+    }
+
+    /// Whether a run of this update was made a moment ago: the write that would name it may have been refused, and the
+    /// step it belongs to is taken up again before long.
+    fn was_just_started(&self, run: &AnalysisRun) -> bool {
+        let goes_on = !self.is_aborted() && !self.promotes_fully() && !self.ro.is_fully_promoted();
+        let created = run.metadata.creation_timestamp;
+        goes_on
+            && run.metadata.label(names::POD_TEMPLATE_HASH) == Some(self.new_hash())
+            && created.is_some_and(|created| created.plus_seconds(JUST_STARTED_SECONDS) > self.now)
     }
 
     /// an event for each phase change of a current run.

@@ -256,6 +256,28 @@ fn runs_that_are_not_current_are_stopped_and_go_beyond_their_limits_r707() {
 }
 
 #[test]
+fn a_run_whose_naming_was_refused_is_neither_stopped_nor_passed_r707_invariant_6() {
+    let check = json!({"templates": [{"templateName": "check"}]});
+    let mut world = with_check(canary(2, json!({"steps": [{"setWeight": 50}, {"analysis": check}]})), &[]);
+    world.set_image("web:2");
+    while world.snapshot.analysis_runs.is_empty() {
+        let before = world.snapshot.rollout.status.clone();
+        world.step();
+        world.settle();
+        if !world.snapshot.analysis_runs.is_empty() {
+            // Everything was written but the status.
+            world.snapshot.rollout.status = before;
+        }
+    }
+    world.run_for(60);
+    let [run] = &world.snapshot.analysis_runs[..] else { panic!("one run") };
+    assert!(!run.spec.terminate);
+    let status = &world.snapshot.rollout.status;
+    assert_eq!(status.canary.current_step_analysis_run_status.as_ref().unwrap().name, run.metadata.name);
+    assert_eq!(status.current_step_index, Some(1));
+}
+
+#[test]
 fn an_invalid_spec_does_not_stop_the_clock_of_an_attempt_r763() {
     let mut world = with_check(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[]);
     world.set_image("web:2");
