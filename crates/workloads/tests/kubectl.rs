@@ -121,6 +121,8 @@ impl Normal {
             (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
             (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "TOKEN"),
+            // Changes are signed with the name of the program, which may say its version.
+            (r"\bkubectl\.1\.\d+\b", "kubectl"),
             // A whole object as it was at that moment, in whatever order.
             (r#"Invalid value: "\{.*\}": json"#, r#"Invalid value: "OBJECT": json"#),
             (r#"(resourceVersion"?: )"\d+""#, "${1}RV"),
