@@ -175,6 +175,48 @@ fn a_name_that_is_taken_is_a_collision_a_late_cache_or_a_visible_wait_r259_b20()
 }
 
 #[test]
+fn a_new_set_is_made_without_pods_and_scaled_by_a_write_of_its_own_r250_r252() {
+    let mut spec = canary(3, json!({}));
+    spec["minReadySeconds"] = json!(7);
+    let mut world = World::new(spec, &[], 0);
+    world.edit(|rollout| {
+        for (key, value) in [("team", "shop"), ("kubectl.kubernetes.io/last-applied-configuration", "{}")] {
+            rollout.metadata.annotations.insert(key.to_owned(), value.to_owned());
+        }
+    });
+    let plan = decide(&world.snapshot);
+    let actions: Vec<&Action> = plan
+        .actions()
+        .filter(|action| !matches!(action, Action::Emit(_) | Action::PatchSelf { .. }))
+        .collect();
+    let [
+        Action::CreateReplicaSet { name, object },
+        Action::ScaleReplicaSet { name: scaled, from, to, .. },
+        Action::PatchStatus { .. },
+    ] = actions.as_slice()
+    else {
+        panic!("{actions:#?}");
+    };
+    let hash = name.strip_prefix("web-").unwrap();
+    assert_eq!((scaled, *from, *to), (name, 0, 3));
+    let labels = json!({"app": "web", names::POD_TEMPLATE_HASH: hash});
+    assert_eq!(object["metadata"]["labels"], labels);
+    assert_eq!(
+        object["metadata"]["annotations"],
+        json!({"team": "shop", names::REVISION: "1", names::DESIRED_REPLICAS: "3"})
+    );
+    let owner = &object["metadata"]["ownerReferences"][0];
+    assert_eq!(
+        (&owner["kind"], &owner["name"], &owner["controller"], &owner["blockOwnerDeletion"]),
+        (&json!("Rollout"), &json!("web"), &json!(true), &json!(true))
+    );
+    assert_eq!(object["spec"]["replicas"], 0);
+    assert_eq!(object["spec"]["minReadySeconds"], 7);
+    assert_eq!(object["spec"]["selector"], json!({"matchLabels": labels}));
+    assert_eq!(object["spec"]["template"]["metadata"]["labels"], labels);
+}
+
+#[test]
 fn a_set_that_may_not_be_created_is_told_and_tried_again_r260() {
     let mut world = World::new(canary(2, json!({})), &[], 0);
     world.snapshot.failures = vec![failed(&world, "Forbidden", None)];
