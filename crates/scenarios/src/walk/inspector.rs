@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use anyhow::Result;
-use glidepath_api::{ReplicaSet, Rollout, Service};
+use glidepath_api::{ReplicaSet, Rollout, Service, names};
 use glidepath_sandbox::Body;
 use http::{Method, Request, Response};
 use kube::Client;
@@ -108,6 +108,13 @@ impl Sight {
         self.services.get(service).map_or("", Service::selected_hash)
     }
 
+    /// Whether no other Rollout holds a Service: what is done to one that does is no matter of this Rollout.
+    fn may_be_held_by(&self, service: &str, rollout: &Rollout) -> bool {
+        let holder =
+            self.services.get(service).and_then(|found| found.metadata.annotation(names::MANAGED_BY));
+        holder.is_none_or(|holder| holder == rollout.metadata.name)
+    }
+
     fn available(&self, hash: &str) -> i32 {
         self.by_hash(hash).map_or(0, |set| set.status.available_replicas)
     }
@@ -142,7 +149,8 @@ impl Sight {
         let active = rollout.blue_green().map(|strategy| strategy.active_service.as_str());
         let stable = rollout.canary().map(|strategy| strategy.stable_service.as_str());
         let mut found = Vec::new();
-        for name in [active, stable].into_iter().flatten().filter(|name| !name.is_empty()) {
+        let named = [active, stable].into_iter().flatten().filter(|name| !name.is_empty());
+        for name in named.filter(|name| before.may_be_held_by(name, rollout)) {
             let (from, to) = (before.selected(name), self.selected(name));
             if !from.is_empty() && from != to && rollout.replicas() > 0 && self.available(to) == 0 {
                 found.push(format!("Service {name} went from {from} to {to} of which no pod is available"));
