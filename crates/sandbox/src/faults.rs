@@ -2,10 +2,7 @@
 //! whose answer never arrives, watches that break off.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +10,11 @@ use futures::StreamExt;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use tokio::sync::Notify;
+use tower::Service;
 
 use crate::body::Body;
 use crate::call::Answer;
+use crate::interception::{Answering, Intercept, Intercepted};
 use crate::refusal::Refusal;
 
 /// What happens to a request.
@@ -125,38 +124,24 @@ impl Faults {
 }
 
 impl<S> tower::Layer<S> for Faults {
-    type Service = FaultyService<S>;
+    type Service = Intercepted<S, Self>;
 
-    fn layer(&self, inner: S) -> FaultyService<S> {
-        FaultyService { inner, faults: self.clone() }
+    fn layer(&self, inner: S) -> Self::Service {
+        Intercepted::new(inner, self.clone())
     }
 }
 
-/// A service with faults in front of it.
-#[derive(Clone, Debug)]
-pub struct FaultyService<S> {
-    inner: S,
-    faults: Faults,
-}
-
-impl<S, B> tower::Service<Request<B>> for FaultyService<S>
-where
-    S: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+impl Intercept for Faults {
+    fn answer<S, B>(&self, inner: &mut S, request: Request<B>) -> Answering
+    where
+        S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Send + 'static,
+    {
         let write = request.method() != Method::GET;
         let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
-        let fault = self.faults.next(write);
-        let drop_watches = Arc::clone(&self.faults.drop_watches);
+        let fault = self.next(write);
+        let drop_watches = Arc::clone(&self.drop_watches);
         match fault {
             Some(Fault::Conflict) => {
                 return answered(&Refusal::new(
@@ -169,7 +154,7 @@ where
             Some(Fault::Hang) => return Box::pin(std::future::pending()),
             Some(Fault::Late(_) | Fault::AppliedButTimedOut) | None => {}
         }
-        let inner = self.inner.call(request);
+        let inner = inner.call(request);
         Box::pin(async move {
             let response = inner.await?;
             match fault {
@@ -186,7 +171,7 @@ where
     }
 }
 
-fn answered(refusal: &Refusal) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>> {
+fn answered(refusal: &Refusal) -> Answering {
     let response = to_response(refusal);
     Box::pin(std::future::ready(Ok(response)))
 }

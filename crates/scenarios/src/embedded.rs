@@ -13,7 +13,7 @@ use glidepath_core::snapshot::Settings;
 use glidepath_kube::lease::LeaseOptions;
 use glidepath_kube::{Decisions, Options};
 use glidepath_metrics::{HttpRequest, HttpResponse, SendError, Sender};
-use glidepath_sandbox::{ApiService, Faults, Sandbox};
+use glidepath_sandbox::{ApiService, Faults, Intercepted, Sandbox};
 use glidepath_workloads::kubelet::node::NodeConfig;
 use glidepath_workloads::{Controller, Workloads};
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ use crate::permissions::{ACCOUNT, apply_permissions, shipped};
 use crate::plane::Plane;
 use crate::run::tell;
 use crate::story::Story;
-use crate::walk::{Inspected, Inspector, Lateness};
+use crate::walk::{Inspection, Inspector, Lateness};
 
 /// Where metrics are asked in virtual time; nothing resolves this name.
 const METRIC_HOST: &str = "http://metrics.test";
@@ -161,7 +161,8 @@ impl EmbeddedPlane {
             Some((faults, lateness, inspector)) => {
                 inspector.look_through(sandbox.client("inspector", "default"));
                 let layer = tower::layer::layer_fn(move |service: ApiService| {
-                    faults.layer(lateness.layer(Inspected::new(service, Arc::clone(&inspector))))
+                    let inspected = Intercepted::new(service, Inspection(Arc::clone(&inspector)));
+                    faults.layer(Intercepted::new(inspected, lateness.clone()))
                 });
                 sandbox.client_with_layer(CONTROLLER, "default", &layer)
             }

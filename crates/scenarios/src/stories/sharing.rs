@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{image, web};
+use super::{after_first, image, web};
 use crate::manifests::{analysis_template, canary, service, with};
 use crate::story::{Beat, Expectation, Story, all, contains, degraded, healthy, object, pods};
 
@@ -45,21 +45,7 @@ pub fn a_service_that_is_named_no_longer_gets_its_selector_back() -> Story {
         .until(all([held("other"), released("stable"), held("canary")]))
         .beat(Beat::Delete(web()))
         .until(all([released("other"), released("canary")]))
-        .events(
-            "web",
-            &[
-                "RolloutAddedToInformer",
-                "RolloutUpdated",
-                "NewReplicaSetCreated",
-                "RolloutNotCompleted",
-                "ScalingReplicaSet",
-                "RolloutCompleted",
-                "SwitchService",
-                "SwitchService",
-                "SwitchService",
-                "RolloutDeleted",
-            ],
-        )
+        .events("web", &after_first(&["SwitchService", "SwitchService", "SwitchService", "RolloutDeleted"]))
 }
 
 /// R-746, R-230e: of two Rollouts that name one Service the second is refused, until the first is gone.

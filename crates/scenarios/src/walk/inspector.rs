@@ -3,14 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use anyhow::Result;
 use glidepath_api::{ReplicaSet, Rollout, Service, names};
-use glidepath_sandbox::Body;
+use glidepath_sandbox::{Answering, Body, Intercept};
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
@@ -243,41 +240,24 @@ impl Sight {
     }
 }
 
-/// A service whose writes are looked at.
+/// Has the writes that pass looked at.
 #[derive(Clone)]
-pub(crate) struct Inspected<S> {
-    inner: S,
-    inspector: Arc<Inspector>,
-}
+pub(crate) struct Inspection(pub(crate) Arc<Inspector>);
 
-impl<S> Inspected<S> {
-    pub(crate) fn new(inner: S, inspector: Arc<Inspector>) -> Self {
-        Self { inner, inspector }
-    }
-}
-
-impl<S, B> tower::Service<Request<B>> for Inspected<S>
-where
-    S: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+impl Intercept for Inspection {
+    fn answer<S, B>(&self, inner: &mut S, request: Request<B>) -> Answering
+    where
+        S: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Send + 'static,
+    {
         let looks = request.method() != Method::GET && !request.uri().path().contains("/events");
         if !looks {
-            return Box::pin(self.inner.call(request));
+            return Box::pin(inner.call(request));
         }
         let what = format!("{} {}", request.method(), request.uri().path());
-        let inspector = Arc::clone(&self.inspector);
-        let mut inner = self.inner.clone();
+        let inspector = Arc::clone(&self.0);
+        let mut inner = inner.clone();
         Box::pin(async move {
             let before = inspector.sight().await;
             let response = inner.call(request).await?;

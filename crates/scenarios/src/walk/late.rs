@@ -1,18 +1,16 @@
 //! Watches that are late, behind or broken off: a layer between the controller and the plane.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use glidepath_sandbox::Body;
+use glidepath_sandbox::{Answering, Body, Intercept};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::sync::{Notify, mpsc};
+use tower::Service;
 
 use super::Mishap;
 
@@ -124,38 +122,16 @@ impl Lateness {
     }
 }
 
-impl<S> tower::Layer<S> for Lateness {
-    type Service = LateService<S>;
-
-    fn layer(&self, inner: S) -> LateService<S> {
-        LateService { inner, lateness: self.clone() }
-    }
-}
-
-/// A service whose watches are late.
-#[derive(Clone)]
-pub(crate) struct LateService<S> {
-    inner: S,
-    lateness: Lateness,
-}
-
-impl<S, B> tower::Service<Request<B>> for LateService<S>
-where
-    S: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+impl Intercept for Lateness {
+    fn answer<S, B>(&self, inner: &mut S, request: Request<B>) -> Answering
+    where
+        S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Send + 'static,
+    {
         let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
-        let answer = self.inner.call(request);
-        let lateness = self.lateness.clone();
+        let answer = inner.call(request);
+        let lateness = self.clone();
         Box::pin(async move {
             let response = answer.await?;
             Ok(if watch && response.status().is_success() { lateness.stream(response) } else { response })

@@ -19,7 +19,7 @@ use crate::embedded::in_virtual_time_behind;
 use crate::run::tell_loosely;
 use crate::story::Story;
 
-pub(crate) use inspector::{Inspected, Inspector};
+pub(crate) use inspector::{Inspection, Inspector};
 pub(crate) use late::Lateness;
 
 /// How long a plane is left alone before its state counts as final: longer than any delay a story sets off.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Context;
 use super::owner_graph::{Action, Node, ORPHAN, OwnerGraph};
-use crate::api::{Api, DeleteOptions, Propagation, is_conflict, is_not_found};
+use crate::api::{Api, DeleteOptions, Propagation, is_not_found};
 use crate::object::{Key, text};
 use crate::queue::{Again, Queue};
 use crate::resource::{CRDS, Resource};
@@ -217,11 +217,15 @@ impl Collector {
         let options = DeleteOptions {
             propagation: Some(propagation),
             uid: Some(node.object.uid().to_owned()),
+            // That the owner went may be heard before that it let go of this object; such a delete is refused, and
+            // decided again.
+            resource_version: Some(node.object.resource_version().to_owned()),
             ..DeleteOptions::default()
         };
-        ignore_gone(
-            self.context.api.send_delete(&node.resource, &node.object.key(), &options).await.map(|_| ()),
-        )
+        match self.context.api.send_delete(&node.resource, &node.object.key(), &options).await {
+            Err(error) if !is_not_found(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn apply_drop_owners(&self, node: &Node, owners: &BTreeSet<String>) -> kube::Result<()> {
@@ -246,14 +250,6 @@ impl Collector {
             Err(error) if !is_not_found(&error) => Err(error),
             _ => Ok(()),
         }
-    }
-}
-
-/// An object that is gone, or is another one by now, needs no deleting.
-fn ignore_gone(result: kube::Result<()>) -> kube::Result<()> {
-    match result {
-        Err(error) if !is_not_found(&error) && !is_conflict(&error) => Err(error),
-        _ => Ok(()),
     }
 }
 

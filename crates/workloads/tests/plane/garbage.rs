@@ -1,9 +1,17 @@
+use std::convert::Infallible;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use glidepath_sandbox::{Answering, ApiService, Body, Intercept, Intercepted};
 use glidepath_workloads::api::{DeleteOptions, Propagation};
 use glidepath_workloads::object::Key;
-use glidepath_workloads::resource::{CONFIG_MAPS, CRDS, NAMESPACES, REPLICA_SETS, Resource};
+use glidepath_workloads::resource::{CONFIG_MAPS, CRDS, NAMESPACES, REPLICA_SETS, Resource, SECRETS};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tokio::time::sleep;
+use tower::Service;
+use tower::layer::layer_fn;
 
 use crate::world::{World, replica_set, template};
 
@@ -56,6 +64,52 @@ async fn orphaned_pods_stay_and_the_next_replica_set_adopts_them() {
         || async { world.pods().await.iter().filter(|pod| pod.controller().is_some()).count() == 2 };
     world.until("adopted", adopted).await;
     assert_eq!(world.pods().await.len(), 2);
+}
+
+/// Holds back what the watch of Secrets has to say.
+#[derive(Clone)]
+struct SlowSecrets;
+
+impl Intercept for SlowSecrets {
+    fn answer<S, B>(&self, inner: &mut S, request: Request<B>) -> Answering
+    where
+        S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Send + 'static,
+    {
+        let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+        let held = watch && request.uri().path() == "/api/v1/secrets";
+        let answer = inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            Ok(if held { response.map(hold_back) } else { response })
+        })
+    }
+}
+
+fn hold_back(body: Body) -> Body {
+    Body::stream(Box::pin(body.into_data_stream().then(|piece| async {
+        sleep(Duration::from_secs(2)).await;
+        piece.map_err(std::io::Error::other)
+    })))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_hears_late_of_an_orphan_leaves_it_alone() {
+    let world = World::with_client(&[], |sandbox| {
+        let slow = layer_fn(|service: ApiService| Intercepted::new(service, SlowSecrets));
+        sandbox.client_with_layer("workloads", "default", &slow)
+    });
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner"}});
+    let owner = world.create(&CONFIG_MAPS, owner).await;
+    let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.uid()});
+    let metadata = json!({"name": "owned", "ownerReferences": [reference]});
+    world.create(&SECRETS, json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})).await;
+    world.pass(60).await;
+    world.delete(&CONFIG_MAPS, "owner", Some(Propagation::Orphan)).await;
+    world.until("owner gone", || async { world.get(&CONFIG_MAPS, "owner").await.is_none() }).await;
+    world.pass(60).await;
+    assert!(world.get(&SECRETS, "owned").await.is_some_and(|owned| owned.owners().next().is_none()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,9 +26,14 @@ impl World {
 
     /// A world whose nodes have these names.
     pub fn with_nodes(nodes: &[&str]) -> Self {
+        Self::with_client(nodes, |sandbox| sandbox.client("workloads", "default"))
+    }
+
+    /// A world whose controllers and nodes speak through a client of the caller's choice.
+    pub fn with_client(nodes: &[&str], client: impl FnOnce(&Sandbox) -> kube::Client) -> Self {
         let clock = Clock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
         let sandbox = Sandbox::builder().clock(clock).seed(7).build().unwrap();
-        let workloads = Workloads::builder(sandbox.client("workloads", "default"))
+        let workloads = Workloads::builder(client(&sandbox))
             .clock(clock)
             .controllers(Controller::ALL)
             .model_nodes(nodes.iter().map(|name| NodeConfig::new(*name)))
