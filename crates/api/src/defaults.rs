@@ -5,8 +5,8 @@ use crate::analysis::Metric;
 use crate::experiment::{Experiment, TemplateSpec};
 use crate::meta::IntOrString;
 use crate::rollout::{
-    AnalysisRunStrategy, BlueGreenStrategy, CanaryStrategy, Rollout, RolloutExperimentTemplate, RolloutPause,
-    RolloutTrafficRouting,
+    AnalysisRunStrategy, BlueGreenStrategy, CanaryStrategy, PingPongType, Rollout, RolloutExperimentTemplate,
+    RolloutPause, RolloutTrafficRouting,
 };
 
 /// Pods when `replicas` is not set.
@@ -89,6 +89,24 @@ impl Rollout {
     #[must_use]
     pub fn traffic_routing(&self) -> Option<&RolloutTrafficRouting> {
         self.canary()?.traffic_routing.as_ref()
+    }
+
+    /// Ping and pong, the canary's side first: they change places with each promotion.
+    #[must_use]
+    pub fn ping_pong_services(&self) -> Option<(&str, &str)> {
+        let pair = self.canary()?.ping_pong.as_ref()?;
+        let (ping, pong) = (pair.ping_service.as_str(), pair.pong_service.as_str());
+        let ping_is_stable = self.status.canary.stable_ping_pong == Some(PingPongType::Ping);
+        Some(if ping_is_stable { (pong, ping) } else { (ping, pong) })
+    }
+
+    /// The Services routers name, the canary's first: ping and pong count only where neither of the other two is set
+    /// (R-612, T-091, T-807).
+    #[must_use]
+    pub fn traffic_services(&self) -> Option<(&str, &str)> {
+        let canary = self.canary()?;
+        let set = (canary.canary_service.as_str(), canary.stable_service.as_str());
+        if set == ("", "") { self.ping_pong_services().or(Some(set)) } else { Some(set) }
     }
 
     /// What the traffic weights add up to (`M` in the rows).

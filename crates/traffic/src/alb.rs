@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glidepath_api::{ALBTrafficRouting, HeaderRoutingMatch, PingPongType, Rollout, defaults, names};
+use glidepath_api::{ALBTrafficRouting, HeaderRoutingMatch, Rollout, defaults, names};
 use glidepath_core::traffic::{
     CarriedWeights, ManagedRoute, RouterKind, RouterObservation, RouterProblem, WantedTraffic,
 };
@@ -82,13 +82,8 @@ impl<'a> Config<'a> {
         let canary = rollout.canary()?;
         let alb = routing.alb.as_ref()?;
         // Ping and pong come first here, other than with Istio (T-306, T-091).
-        let (canary_service, stable_service) = match &canary.ping_pong {
-            Some(pair) if rollout.status.canary.stable_ping_pong == Some(PingPongType::Ping) => {
-                (&pair.pong_service, &pair.ping_service)
-            }
-            Some(pair) => (&pair.ping_service, &pair.pong_service),
-            None => (&canary.canary_service, &canary.stable_service),
-        };
+        let (canary_service, stable_service) =
+            rollout.ping_pong_services().unwrap_or((&canary.canary_service, &canary.stable_service));
         let action_service =
             if alb.root_service.is_empty() { &canary.stable_service } else { &alb.root_service };
         Some(Self {

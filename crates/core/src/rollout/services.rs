@@ -122,17 +122,10 @@ impl<'a> Pass<'a> {
 
     /// Ping-pong: the canary's side selects the new set, and the stable side is pinned once (R-611, B-17).
     fn reconcile_ping_pong(&mut self) {
-        let Some(ping_pong) = self.ro.canary().and_then(|canary| canary.ping_pong.as_ref()) else { return };
+        let Some((canary, stable)) = self.ro.ping_pong_services() else { return };
         if self.ro.is_fully_promoted() {
             return;
         }
-        let stable_is_ping =
-            self.ro.status.canary.stable_ping_pong == Some(glidepath_api::PingPongType::Ping);
-        let (stable, canary) = if stable_is_ping {
-            (&ping_pong.ping_service, &ping_pong.pong_service)
-        } else {
-            (&ping_pong.pong_service, &ping_pong.ping_service)
-        };
         self.ensure_service_targets(canary, self.sets.new, Readiness::Unchecked, "point-canary-side");
         if self.service(stable).is_some_and(|service| service.selected_hash().is_empty()) {
             self.ensure_service_targets(stable, self.sets.stable, Readiness::Checked, "pin-stable-side");

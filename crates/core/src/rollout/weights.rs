@@ -271,34 +271,19 @@ impl Pass<'_> {
     fn wanted_traffic(&self, desired: Desired, managed_route_names: Vec<String>) -> WantedTraffic {
         let maximum = self.ro.max_weight();
         let shared: i32 = desired.additional.iter().map(|destination| destination.weight).sum();
-        let (canary_service, stable_service) = self.traffic_services();
+        let (canary_service, stable_service) = self.ro.traffic_services().unwrap_or_default();
         WantedTraffic {
             max_weight: maximum,
             canary_weight: desired.weight,
             stable_weight: maximum - desired.weight - shared,
             additional: desired.additional,
-            canary_service,
-            stable_service,
+            canary_service: canary_service.to_owned(),
+            stable_service: stable_service.to_owned(),
             canary_hash: desired.canary_hash,
             stable_hash: replica_sets::hash(self.sets.stable).to_owned(),
             routes: if desired.keeps_routes { self.managed_routes() } else { Vec::new() },
             managed_route_names,
             routes_off: !desired.keeps_routes,
-        }
-    }
-
-    /// Services the routers name; ping and pong where canary and stable are not set.
-    fn traffic_services(&self) -> (String, String) {
-        let Some(canary) = self.ro.canary() else { return Default::default() };
-        match &canary.ping_pong {
-            Some(pair) if canary.canary_service.is_empty() && canary.stable_service.is_empty() => {
-                if self.ro.status.canary.stable_ping_pong == Some(glidepath_api::PingPongType::Ping) {
-                    (pair.pong_service.clone(), pair.ping_service.clone())
-                } else {
-                    (pair.ping_service.clone(), pair.pong_service.clone())
-                }
-            }
-            _ => (canary.canary_service.clone(), canary.stable_service.clone()),
         }
     }
 

@@ -66,26 +66,11 @@ struct Config<'a> {
 impl<'a> Config<'a> {
     fn of(rollout: &'a Rollout) -> Option<Result<Self, String>> {
         let routing = rollout.traffic_routing()?;
-        let canary = rollout.canary()?;
         let plugin = match PluginConfig::deserialize(routing.plugins.get(PLUGIN)?) {
             Ok(plugin) => plugin,
             Err(error) => return Some(Err(format!("cannot read the configuration: {error}"))),
         };
-        let (mut canary_service, mut stable_service) =
-            (canary.canary_service.as_str(), canary.stable_service.as_str());
-        // The same rule as Istio's (T-807, T-091).
-        if let Some(pair) = &canary.ping_pong
-            && canary_service.is_empty()
-            && stable_service.is_empty()
-        {
-            let ping_is_stable =
-                rollout.status.canary.stable_ping_pong == Some(glidepath_api::PingPongType::Ping);
-            (canary_service, stable_service) = if ping_is_stable {
-                (&pair.pong_service, &pair.ping_service)
-            } else {
-                (&pair.ping_service, &pair.pong_service)
-            };
-        }
+        let (canary_service, stable_service) = rollout.traffic_services()?;
         Some(Ok(Self {
             plugin,
             namespace: &rollout.metadata.namespace,

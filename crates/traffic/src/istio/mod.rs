@@ -31,22 +31,7 @@ struct Config<'a> {
 impl<'a> Config<'a> {
     fn of(rollout: &'a Rollout) -> Option<Self> {
         let routing = rollout.traffic_routing()?;
-        let canary = rollout.canary()?;
-        let (mut canary_service, mut stable_service) =
-            (canary.canary_service.as_str(), canary.stable_service.as_str());
-        // Ping and pong count only where neither of the other two is set (T-091).
-        if let Some(pair) = &canary.ping_pong
-            && canary_service.is_empty()
-            && stable_service.is_empty()
-        {
-            let ping_is_stable =
-                rollout.status.canary.stable_ping_pong == Some(glidepath_api::PingPongType::Ping);
-            (canary_service, stable_service) = if ping_is_stable {
-                (&pair.pong_service, &pair.ping_service)
-            } else {
-                (&pair.ping_service, &pair.pong_service)
-            };
-        }
+        let (canary_service, stable_service) = rollout.traffic_services()?;
         Some(Self {
             namespace: &rollout.metadata.namespace,
             rollout: &rollout.metadata.name,

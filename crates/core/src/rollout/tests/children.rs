@@ -4,22 +4,13 @@
 use glidepath_api::{AnalysisPhase, AnalysisRun, Time, names};
 use serde_json::{Value, json};
 
-use super::{blue_green, canary, phase};
+use super::{blue_green, canary, deployed_with_check, phase};
 use crate::plan::Action;
 use crate::world::World;
 
-fn with_check(spec: Value, services: &[&str]) -> World {
-    let mut world = World::new(spec, services, 0);
-    let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
-    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(check).unwrap());
-    world.run_for(5);
-    world.forget();
-    world
-}
-
 /// A canary at its experiment step.
 fn at_experiment(step: Value) -> World {
-    let mut world = with_check(
+    let mut world = deployed_with_check(
         canary(2, json!({"steps": [{"experiment": step}, {"setWeight": 50}, {"pause": {}}]})),
         &[],
     );
@@ -173,7 +164,7 @@ fn templates_of_an_experiment_are_looked_at_when_its_step_comes_r231() {
 fn blue_green_keeps_the_results_of_its_runs_and_a_canary_drops_them_r709() {
     let check = json!({"templates": [{"templateName": "check"}]});
     let spec = blue_green(1, json!({"prePromotionAnalysis": check, "postPromotionAnalysis": check}));
-    let mut world = with_check(spec, &["active", "preview"]);
+    let mut world = deployed_with_check(spec, &["active", "preview"]);
     world.set_image("web:2");
     for _ in 0..2 {
         world.run_for(5);
@@ -187,7 +178,7 @@ fn blue_green_keeps_the_results_of_its_runs_and_a_canary_drops_them_r709() {
     assert!(kept.post_promotion_analysis_run_status.is_some());
 
     let steps = json!({"analysis": check, "steps": [{"setWeight": 50}, {"analysis": check}]});
-    let mut world = with_check(canary(2, steps), &[]);
+    let mut world = deployed_with_check(canary(2, steps), &[]);
     world.set_image("web:2");
     world.run_for(5);
     let named = &world.snapshot.rollout.status.canary;
@@ -209,7 +200,7 @@ fn blue_green_keeps_the_results_of_its_runs_and_a_canary_drops_them_r709() {
 
 #[test]
 fn runs_that_are_not_current_are_stopped_and_go_beyond_their_limits_r707() {
-    let mut world = with_check(canary(1, json!({})), &[]);
+    let mut world = deployed_with_check(canary(1, json!({})), &[]);
     world.edit(|rollout| {
         let limits = json!({"successfulRunHistoryLimit": 1, "unsuccessfulRunHistoryLimit": 1});
         rollout.spec.analysis = serde_json::from_value(limits).unwrap();
@@ -258,7 +249,8 @@ fn runs_that_are_not_current_are_stopped_and_go_beyond_their_limits_r707() {
 #[test]
 fn a_run_whose_naming_was_refused_is_neither_stopped_nor_passed_r707_invariant_6() {
     let check = json!({"templates": [{"templateName": "check"}]});
-    let mut world = with_check(canary(2, json!({"steps": [{"setWeight": 50}, {"analysis": check}]})), &[]);
+    let mut world =
+        deployed_with_check(canary(2, json!({"steps": [{"setWeight": 50}, {"analysis": check}]})), &[]);
     world.set_image("web:2");
     while world.snapshot.analysis_runs.is_empty() {
         let before = world.snapshot.rollout.status.clone();
@@ -279,7 +271,7 @@ fn a_run_whose_naming_was_refused_is_neither_stopped_nor_passed_r707_invariant_6
 
 #[test]
 fn an_invalid_spec_does_not_stop_the_clock_of_an_attempt_r763() {
-    let mut world = with_check(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[]);
+    let mut world = deployed_with_check(canary(2, json!({"steps": [{"setWeight": 50}, {"pause": {}}]})), &[]);
     world.set_image("web:2");
     world.run_for(5);
     let before = world.snapshot.rollout.status.duration.clone();

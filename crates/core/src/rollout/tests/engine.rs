@@ -5,7 +5,7 @@ use glidepath_api::{CanaryStep, PauseCondition, PauseReason, Rollout, RolloutSta
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{blue_green, canary, deployed, phase, resume};
+use super::{SERVICES, blue_green, canary, deployed, phase, resume, size};
 use crate::plan::{Action, BlockerOwner};
 use crate::rollout::pause::PauseChanges;
 use crate::rollout::steps::{self, StepKind};
@@ -15,21 +15,9 @@ fn rollout(spec: Value, status: Value) -> Rollout {
     serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": spec, "status": status})).unwrap()
 }
 
-fn size(world: &World, image: &str) -> i32 {
-    world.set_of(image).map_or(-1, glidepath_api::ReplicaSet::replicas)
-}
-
 fn routed(replicas: i32, steps: Value) -> Value {
-    canary(
-        replicas,
-        json!({
-            "canaryService": "canary", "stableService": "stable", "steps": steps,
-            "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
-        }),
-    )
+    super::routed(replicas, json!({"steps": steps}))
 }
-
-const SERVICES: [&str; 2] = ["canary", "stable"];
 
 #[test]
 fn the_current_weight_is_that_of_the_nearest_step_at_or_before_the_index_r331() {

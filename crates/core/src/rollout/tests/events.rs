@@ -3,7 +3,7 @@
 use glidepath_api::AnalysisPhase;
 use serde_json::{Value, json};
 
-use super::{blue_green, canary, deployed, resume};
+use super::{blue_green, canary, deployed, resume, with_check};
 use crate::plan::{Action, EventType};
 use crate::rollout::decide;
 use crate::snapshot::Failure;
@@ -181,20 +181,12 @@ fn a_set_that_cannot_be_created_is_a_warning_r773() {
     assert!(event.message.contains("exceeded quota"), "{}", event.message);
 }
 
-fn with_check(spec: Value) -> World {
-    let mut world = World::new(spec, &[], 0);
-    let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
-    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(check).unwrap());
-    world.run_for(5);
-    world
-}
-
 #[test]
 fn runs_tell_each_phase_and_what_it_was_before_r708_r784() {
     let check = json!({"templates": [{"templateName": "check"}]});
     for (end, kind) in [(AnalysisPhase::Successful, NORMAL), (AnalysisPhase::Failed, WARNING)] {
         let steps = json!({"steps": [{"setWeight": 50}, {"analysis": check}, {"pause": {}}]});
-        let mut world = with_check(canary(2, steps));
+        let mut world = with_check(canary(2, steps), &[], 0);
         world.set_image("web:2");
         expect(
             &mut world,

@@ -17,6 +17,7 @@ mod scaling;
 mod status;
 mod workload;
 
+use glidepath_api::cluster::ReplicaSet;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -78,4 +79,38 @@ pub(crate) fn deployed(spec: Value, services: &[&str], routers: usize) -> World 
     world.run_for(5);
     world.forget();
     world
+}
+
+/// The Services of [`routed`].
+pub(crate) const SERVICES: [&str; 2] = ["canary", "stable"];
+
+/// A canary whose traffic Istio routes.
+pub(crate) fn routed(replicas: i32, extra: Value) -> Value {
+    let mut strategy = json!({
+        "canaryService": "canary", "stableService": "stable",
+        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
+    });
+    crate::rollout::project::merge(&mut strategy, &extra);
+    canary(replicas, strategy)
+}
+
+/// A world with an AnalysisTemplate `check`, once its first version is complete.
+pub(crate) fn with_check(spec: Value, services: &[&str], routers: usize) -> World {
+    let mut world = World::new(spec, services, routers);
+    let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
+    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(check).unwrap());
+    world.run_for(5);
+    world
+}
+
+/// The same, with what led there forgotten.
+pub(crate) fn deployed_with_check(spec: Value, services: &[&str]) -> World {
+    let mut world = with_check(spec, services, 0);
+    world.forget();
+    world
+}
+
+/// Wanted pods of the ReplicaSet with that image; -1 when there is none.
+pub(crate) fn size(world: &World, image: &str) -> i32 {
+    world.set_of(image).map_or(-1, ReplicaSet::replicas)
 }

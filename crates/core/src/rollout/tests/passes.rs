@@ -1,29 +1,14 @@
 //! What a pass does in which order, and what it leaves alone (R-300 to,
 //!
 
-use glidepath_api::cluster::{Pod, ReplicaSet};
+use glidepath_api::cluster::Pod;
 use glidepath_api::{PauseCondition, PauseReason, Time, names};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{behind, blue_green, canary, deployed, phase, resume};
+use super::{SERVICES, behind, blue_green, canary, deployed, phase, resume, routed, size};
 use crate::plan::{Action, Plan};
 use crate::rollout::decide;
 use crate::world::{Fate, World};
-
-const SERVICES: [&str; 2] = ["canary", "stable"];
-
-fn routed(replicas: i32, extra: Value) -> Value {
-    let mut strategy = json!({
-        "canaryService": "canary", "stableService": "stable",
-        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
-    });
-    crate::rollout::project::merge(&mut strategy, &extra);
-    canary(replicas, strategy)
-}
-
-fn size(world: &World, image: &str) -> i32 {
-    world.set_of(image).map_or(-1, ReplicaSet::replicas)
-}
 
 fn verbs(plan: &Plan) -> Vec<&'static str> {
     plan.actions().map(Action::verb).filter(|verb| *verb != "emit").collect()

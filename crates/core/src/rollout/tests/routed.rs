@@ -1,20 +1,8 @@
 use glidepath_api::{AnalysisPhase, names};
 use serde_json::{Value, json};
 
-use super::{behind, canary, deployed, phase, resume};
+use super::{SERVICES, behind, canary, deployed, phase, resume, routed};
 use crate::world::{Fate, World};
-
-const SERVICES: [&str; 2] = ["canary", "stable"];
-
-fn routed(replicas: i32, extra: Value) -> Value {
-    let mut strategy = json!({
-        "canaryService": "canary",
-        "stableService": "stable",
-        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
-    });
-    crate::rollout::project::merge(&mut strategy, &extra);
-    canary(replicas, strategy)
-}
 
 fn updating(replicas: i32, extra: Value) -> World {
     let mut world = deployed(routed(replicas, extra), &SERVICES, 1);

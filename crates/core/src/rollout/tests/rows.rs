@@ -1,36 +1,12 @@
 //! Rows of the behaviour notes that no story shows by itself.
 
 use glidepath_api::{AnalysisPhase, PingPongType, Time, names};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{blue_green, canary, deployed, phase, resume};
+use super::{SERVICES, blue_green, canary, deployed, deployed_with_check, phase, resume, routed, size};
 use crate::plan::Action;
 use crate::rollout::decide;
 use crate::world::World;
-
-const SERVICES: [&str; 2] = ["canary", "stable"];
-
-fn routed(replicas: i32, extra: Value) -> Value {
-    let mut strategy = json!({
-        "canaryService": "canary", "stableService": "stable",
-        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
-    });
-    crate::rollout::project::merge(&mut strategy, &extra);
-    canary(replicas, strategy)
-}
-
-fn with_check(spec: Value, services: &[&str]) -> World {
-    let mut world = World::new(spec, services, 0);
-    let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
-    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(check).unwrap());
-    world.run_for(5);
-    world.forget();
-    world
-}
-
-fn replicas(world: &World, image: &str) -> i32 {
-    world.set_of(image).map_or(-1, glidepath_api::ReplicaSet::replicas)
-}
 
 #[test]
 fn a_set_that_a_webhook_changed_is_still_found_by_its_label_r235_r239() {
@@ -69,7 +45,7 @@ fn a_version_that_was_superseded_midway_goes_at_once_where_traffic_is_routed_r35
     world.run_for(10);
     world.set_image("web:3");
     world.run_for(10);
-    assert_eq!((replicas(&world, "web:1"), replicas(&world, "web:2"), replicas(&world, "web:3")), (4, 0, 1));
+    assert_eq!((size(&world, "web:1"), size(&world, "web:2"), size(&world, "web:3")), (4, 0, 1));
 }
 
 #[test]
@@ -100,7 +76,7 @@ fn the_weight_of_a_step_holds_until_the_next_and_the_end_takes_everything_r423d_
 fn going_back_to_stable_ends_the_analysis_and_starts_none_r534() {
     let steps =
         json!({"steps": [{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "check"}]}}]});
-    let mut world = with_check(canary(2, steps), &[]);
+    let mut world = deployed_with_check(canary(2, steps), &[]);
     world.set_image("web:2");
     world.run_for(10);
     let runs = world.snapshot.analysis_runs.len();
@@ -116,7 +92,7 @@ fn going_back_to_stable_ends_the_analysis_and_starts_none_r534() {
 fn the_run_of_a_step_that_is_skipped_ends_and_the_next_one_has_its_own_r701_r705() {
     let check = json!({"analysis": {"templates": [{"templateName": "check"}],
         "analysisRunMetadata": {"labels": {"team": "shop"}, "annotations": {"note": "n"}}}});
-    let mut world = with_check(canary(2, json!({"steps": [check, check]})), &[]);
+    let mut world = deployed_with_check(canary(2, json!({"steps": [check, check]})), &[]);
     world.set_image("web:2");
     world.run_for(10);
     let hash = world.set_of("web:2").unwrap().pod_hash().to_owned();
@@ -254,7 +230,7 @@ fn fewer_replicas_than_the_canary_has_let_it_be_promoted_r802() {
     world.run_for(5);
     resume(&mut world);
     world.run_for(20);
-    assert_eq!((phase(&world).0.as_str(), replicas(&world, "web:2")), ("Healthy", 2));
+    assert_eq!((phase(&world).0.as_str(), size(&world, "web:2")), ("Healthy", 2));
 }
 
 #[test]

@@ -3,27 +3,18 @@
 use glidepath_api::names;
 use serde_json::{Value, json};
 
-use super::{behind, blue_green, canary, deployed, phase, resume};
+use super::{SERVICES, behind, blue_green, canary, deployed, phase, resume, size};
 use crate::rollout::decide;
 use crate::traffic::RouterProblem;
 use crate::world::{Fate, World};
 
-const SERVICES: [&str; 2] = ["canary", "stable"];
-
 fn routed(replicas: i32, steps: Value, extra: Value) -> World {
-    let mut strategy = json!({
-        "canaryService": "canary", "stableService": "stable", "steps": steps,
-        "trafficRouting": {"istio": {"virtualService": {"name": "web"}}},
-    });
-    crate::rollout::project::merge(&mut strategy, &extra);
-    let mut world = deployed(canary(replicas, strategy), &SERVICES, 1);
+    let mut more = json!({"steps": steps});
+    crate::rollout::project::merge(&mut more, &extra);
+    let mut world = deployed(super::routed(replicas, more), &SERVICES, 1);
     world.set_image("web:2");
     world.run_for(10);
     world
-}
-
-fn size(world: &World, image: &str) -> i32 {
-    world.set_of(image).map_or(-1, |set| set.replicas())
 }
 
 #[test]

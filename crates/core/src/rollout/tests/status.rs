@@ -4,7 +4,7 @@
 use glidepath_api::AnalysisPhase;
 use serde_json::{Value, json};
 
-use super::{blue_green, canary, resume};
+use super::{blue_green, canary, resume, with_check};
 use crate::world::{Fate, World};
 
 /// The status as it is stored, with the hashes of versions written `{1}`, `{2}` and so on.
@@ -30,14 +30,6 @@ fn condition(world: &World, kind: &str) -> Option<(String, String, String)> {
     let found = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)?.clone();
     let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
     Some((text("status"), text("reason"), text("message")))
-}
-
-fn with_check(spec: Value, services: &[&str], routers: usize) -> World {
-    let mut world = World::new(spec, services, routers);
-    let check = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
-    world.snapshot.analysis_templates.insert("check".to_owned(), serde_json::from_value(check).unwrap());
-    world.run_for(5);
-    world
 }
 
 #[test]
