@@ -24,6 +24,9 @@ impl<'a> Pass<'a> {
             return;
         }
         self.restart_pods();
+        if halted.is_some() || !self.goes_back_now(active) {
+            self.remove_scale_down_deadlines();
+        }
         self.size_blue_green();
         self.trim_history();
         if let Some(reason) = halted {
@@ -42,14 +45,24 @@ impl<'a> Pass<'a> {
         if halted.is_none() || self.is_aborted() {
             self.reconcile_active_service(active);
         }
+        self.remove_scale_down_deadlines();
         self.reconcile_analysis_runs();
         self.sync_ephemeral_metadata();
         self.finish_blue_green(false);
     }
 
+    /// Whether this pass switches back to a set within its scale-down delay. The deadline is what tells that
+    /// no pause is needed, so it goes after the switch: a pass that stops half-way must find it again.
+    fn goes_back_now(&self, active: &Service) -> bool {
+        let goes_back = self.new_within_delay && self.is_fast_rollback() && !self.is_aborted();
+        goes_back
+            && active.selected_hash() != self.new_hash()
+            && self.is_preview_ready()
+            && self.sets.new.is_some_and(|new| is_saturated(new, self.replicas))
+    }
+
     /// Sizes of all sets.
     pub(crate) fn size_blue_green(&mut self) {
-        self.remove_scale_down_deadlines();
         // The stable set is the new one once promoted; it is scaled once then (B-28).
         if let Some(stable) = self.sets.distinct_stable() {
             self.scale(stable, self.replicas, "scale-stable");

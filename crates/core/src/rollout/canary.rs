@@ -56,6 +56,7 @@ impl Pass<'_> {
     pub(crate) fn scale_only(&mut self) {
         let mut status = self.ro.status.clone();
         if self.ro.blue_green().is_some() {
+            self.remove_scale_down_deadlines();
             self.size_blue_green();
             let active = self.sets.by_hash(&status.blue_green.active_selector);
             let counted = active.map_or_else(|| self.sets.all.clone(), |set| vec![set]);

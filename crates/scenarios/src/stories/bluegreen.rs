@@ -148,6 +148,8 @@ pub fn going_back_within_the_delay_switches_at_once() -> Story {
         .until(paused("web", "BlueGreenPause"))
         .plugin("promote web")
         .until(all([healthy("web"), selects("active", "web:2")]))
+        // The delay begins with a write of its own, a moment later.
+        .pass(2)
         .patch(web(), image("web:1"))
         .until(all([healthy("web"), selects("active", "web:1")]))
         .finally(pods("web:1", 2))

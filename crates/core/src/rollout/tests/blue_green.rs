@@ -258,6 +258,13 @@ fn going_back_within_the_delay_is_at_once_r533() {
     assert_eq!(phase(&world), healthy());
     world.forget();
     world.set_image("web:1");
+    // What tells that no pause is needed goes last.
+    let mut reasons = Vec::new();
+    while world.step() {
+        reasons.extend(world.last.steps.iter().map(|step| step.reason.clone()));
+    }
+    let place = |reason: &str| reasons.iter().position(|found| found == reason).unwrap();
+    assert!(place("switch-active-service") < place("remove-scale-down-deadline"), "{reasons:?}");
     world.run_for(5);
     assert_eq!(behind(&world, "active"), "web:1");
     assert_eq!(phase(&world), healthy());
