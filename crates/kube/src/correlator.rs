@@ -1,7 +1,7 @@
 //! Which Events are written: client-go's rules for combining similar ones and for an allowance per object (O-400).
 //!
-//! Observability pipelines were sized for these rules, so they are kept, with one difference: a Warning is always
-//! written. Whoever is woken by an abort must find its reason, however many steps the object went through before.
+//! Observability pipelines were sized for these rules, so they are kept, with one difference: Warnings, which client-go
+//! counts apart, are always written. Whoever is woken by an abort must find its reason, whatever went wrong before.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +15,7 @@ use crate::events::Subject;
 const SIMILAR: usize = 10;
 /// How long after the last similar message counting begins anew.
 const SIMILAR_WITHIN: SignedDuration = SignedDuration::from_mins(10);
-/// Events of one object that may be written at once.
+/// Events of one object, Warnings apart, that may be written at once.
 const ALLOWANCE: f64 = 25.0;
 /// Seconds until one more may be written.
 const ALLOWANCE_SECONDS: f64 = 300.0;
@@ -57,8 +57,8 @@ impl Correlator {
         now: Timestamp,
     ) -> Option<Correlated> {
         let correlated = self.combine(subject, event, now);
-        let allowed = self.allow(subject, now);
-        (allowed || event.event_type == EventType::Warning).then_some(correlated)
+        let allowed = event.event_type == EventType::Warning || self.allow(subject, now);
+        allowed.then_some(correlated)
     }
 
     fn combine(&mut self, subject: &Subject, event: &Event, now: Timestamp) -> Correlated {
@@ -171,11 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_is_written_whatever_came_before() {
+    fn a_warning_is_written_whatever_came_before_and_takes_nothing_from_the_rest() {
         let mut correlator = Correlator::default();
         for n in 0..40 {
-            admitted(&mut correlator, &event(EventType::Normal, &format!("Reason{n}"), "m"), 0);
+            assert!(
+                admitted(&mut correlator, &event(EventType::Warning, &format!("Wrong{n}"), "m"), 0).is_some()
+            );
         }
+        let normal = |n: i64| event(EventType::Normal, &format!("Reason{n}"), "m");
+        let written = (0..40).filter(|n| admitted(&mut correlator, &normal(*n), 0).is_some()).count();
+        assert_eq!(written, 25);
         let abort = event(EventType::Warning, "RolloutAborted", "Rollout aborted update to revision 2");
         assert_eq!(admitted(&mut correlator, &abort, 0).as_deref(), Some(abort.message.as_str()));
     }
