@@ -107,6 +107,23 @@ impl ReplicaSet {
     pub fn revision(&self) -> Option<i64> {
         self.metadata.annotation(crate::names::REVISION)?.parse().ok()
     }
+
+    /// The first revision this set was of: going back to it gives it the newest number and notes the ones before.
+    #[must_use]
+    pub fn first_revision(&self) -> Option<i64> {
+        let noted = self.metadata.annotation(crate::names::REVISION_HISTORY).unwrap_or_default();
+        noted.split(',').filter_map(|number| number.trim().parse().ok()).chain(self.revision()).min()
+    }
+
+    /// Whether this set was made before another. Creation is told in whole seconds; among sets of one second
+    /// the first revision decides, where both are known.
+    #[must_use]
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        let created = self.metadata.creation_timestamp.cmp(&other.metadata.creation_timestamp);
+        created.is_lt()
+            || created.is_eq()
+                && self.first_revision().zip(other.first_revision()).is_some_and(|(this, other)| this < other)
+    }
 }
 
 /// A Service.

@@ -428,14 +428,10 @@ impl<'a> Facts<'a> {
     }
 
     fn is_older_than_stable(&self, hash: &str) -> bool {
-        let created = |hash: &str| {
-            let set = self.snapshot.replica_sets.iter().find(|set| set.pod_hash() == hash)?;
-            set.metadata.creation_timestamp
-        };
-        match (created(hash), created(&self.rollout.status.stable_rs)) {
-            (Some(new), Some(stable)) => new < stable,
-            _ => false,
-        }
+        let find = |hash: &str| self.snapshot.replica_sets.iter().find(|set| set.pod_hash() == hash);
+        find(hash)
+            .zip(find(&self.rollout.status.stable_rs))
+            .is_some_and(|(new, stable)| new.is_older_than(stable))
     }
 
     /// What a step lacks to be called done.

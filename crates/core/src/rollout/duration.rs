@@ -87,7 +87,7 @@ fn advance(
 
 fn is_rollback(pass: &Pass<'_>) -> bool {
     let (Some(new), Some(stable)) = (pass.sets.new, pass.sets.stable) else { return false };
-    pass.ro.status.stable_rs == new.pod_hash() || replica_sets::is_older(new, stable)
+    pass.ro.status.stable_rs == new.pod_hash() || new.is_older_than(stable)
 }
 
 fn track_manual_pause(

@@ -12,7 +12,7 @@ impl Pass<'_> {
     pub(crate) fn is_rollback_within_window(&self) -> bool {
         let (Some(new), Some(stable)) = (self.sets.new, self.sets.stable) else { return false };
         let window = self.ro.rollback_window_revisions();
-        if window <= 0 || !replica_sets::is_older(new, stable) {
+        if window <= 0 || !new.is_older_than(stable) {
             return false;
         }
         let between = self
@@ -20,7 +20,7 @@ impl Pass<'_> {
             .all
             .iter()
             .filter(|set| set.metadata.annotation(names::EXPERIMENT_NAME).is_none_or(str::is_empty))
-            .filter(|set| replica_sets::is_older(set, stable) && replica_sets::is_older(new, set))
+            .filter(|set| set.is_older_than(stable) && new.is_older_than(set))
             .count();
         between < usize::try_from(window).unwrap_or(0)
     }
@@ -29,7 +29,7 @@ impl Pass<'_> {
     pub(crate) fn is_fast_rollback(&self) -> bool {
         let (Some(new), Some(stable)) = (self.sets.new, self.sets.stable) else { return false };
         let to_stable = self.ro.status.stable_rs == new.pod_hash();
-        if !to_stable && !replica_sets::is_older(new, stable) {
+        if !to_stable && !new.is_older_than(stable) {
             return false;
         }
         to_stable

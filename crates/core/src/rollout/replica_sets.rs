@@ -73,15 +73,6 @@ pub(crate) fn creation_order(a: &ReplicaSet, b: &ReplicaSet) -> std::cmp::Orderi
     (a.metadata.creation_timestamp, &a.metadata.name).cmp(&(b.metadata.creation_timestamp, &b.metadata.name))
 }
 
-/// Whether `a` was created before `b`.
-pub(crate) fn is_older(a: &ReplicaSet, b: &ReplicaSet) -> bool {
-    match (a.metadata.creation_timestamp, b.metadata.creation_timestamp) {
-        (Some(a), Some(b)) => a < b,
-        (None, Some(_)) => true,
-        _ => false,
-    }
-}
-
 /// Newest revision first; sets without a readable revision last (R-356 iv).
 pub(crate) fn by_revision_descending(sets: &mut [&ReplicaSet]) {
     sets.sort_by(|a, b| {
