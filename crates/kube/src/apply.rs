@@ -239,7 +239,10 @@ impl Applier<'_> {
 
     fn own_kind(&self) -> Kind {
         match self.controller {
-            Controller::Rollouts | Controller::Services | Controller::DestinationRules => Kind::Rollout,
+            Controller::Rollouts
+            | Controller::Services
+            | Controller::DestinationRules
+            | Controller::Ingresses => Kind::Rollout,
             Controller::Experiments => Kind::Experiment,
             Controller::AnalysisRuns => Kind::AnalysisRun,
         }

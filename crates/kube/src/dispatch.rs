@@ -55,24 +55,31 @@ const fn controller_of(kind: Kind) -> Option<Controller> {
     }
 }
 
+/// Kinds that bear the mark of the Rollout that writes to them.
+const MARKED: [Kind; 3] = [Kind::Service, Kind::DestinationRule, Kind::Ingress];
+
+/// The controller that gives back what no Rollout names any more.
+const fn releasing(kind: Kind) -> Option<Controller> {
+    match kind {
+        Kind::Service => Some(Controller::Services),
+        Kind::DestinationRule => Some(Controller::DestinationRules),
+        Kind::Ingress => Some(Controller::Ingresses),
+        _ => None,
+    }
+}
+
 impl Sink for Dispatcher {
     fn changed(&self, change: &Change) {
         match change.kind {
             Kind::Rollout | Kind::Experiment | Kind::AnalysisRun => self.own_change(change),
             Kind::ReplicaSet => self.replica_set_change(change),
             Kind::Job => self.wake_owners(change, Duration::ZERO),
-            Kind::Service => self.service_change(change),
+            Kind::Service | Kind::DestinationRule | Kind::Ingress => self.marked_change(change),
             Kind::AnalysisTemplate | Kind::ClusterAnalysisTemplate => {
                 self.wake_sources(change.kind, &ObjectKey::new(&change.key.namespace, ANY_TEMPLATE));
             }
             Kind::Deployment | Kind::PlainReplicaSet | Kind::PodTemplate => self.workload_change(change),
-            Kind::DestinationRule => self.rule_change(change),
-            Kind::VirtualService
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
-            | Kind::TcpRoute
-            | Kind::TlsRoute
-            | Kind::Ingress => {
+            Kind::VirtualService | Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
                 self.wake_sources(change.kind, &change.key);
             }
         }
@@ -170,15 +177,12 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at Services and DestinationRules a Rollout no longer names (R-745, T-246).
+    /// Looks at what a Rollout no longer names (R-745, T-246, T-340).
     fn clean(&self, dropped: Vec<Reference>) {
         for Reference { kind, key } in dropped {
-            let controller = match kind {
-                Kind::Service => Controller::Services,
-                Kind::DestinationRule => Controller::DestinationRules,
-                _ => continue,
-            };
-            self.queue.add_after(&WorkKey { controller, object: key }, COALESCE);
+            if let Some(controller) = releasing(kind) {
+                self.queue.add_after(&WorkKey { controller, object: key }, COALESCE);
+            }
         }
     }
 
@@ -225,59 +229,48 @@ impl Dispatcher {
         }
     }
 
-    fn service_change(&self, change: &Change) {
-        self.wake_sources(Kind::Service, &change.key);
-        self.wake_owners(change, COALESCE);
-        let Some(after) = &change.after else { return };
+    fn marked_change(&self, change: &Change) {
+        self.wake_sources(change.kind, &change.key);
+        if change.kind == Kind::Service {
+            self.wake_owners(change, COALESCE);
+        }
+        let (Some(after), Some(controller)) = (&change.after, releasing(change.kind)) else { return };
         // Before the Rollouts are known nothing can be said; the shell looks again once they are.
-        if self.caches.is_synced(Kind::Rollout) && self.is_stray(&change.key, after) {
-            self.queue.add_after(
-                &WorkKey { controller: Controller::Services, object: change.key.clone() },
-                COALESCE,
-            );
+        if self.caches.is_synced(Kind::Rollout) && self.is_stray(change.kind, &change.key, after) {
+            self.queue.add_after(&WorkKey { controller, object: change.key.clone() }, COALESCE);
         }
     }
 
-    fn rule_change(&self, change: &Change) {
-        self.wake_sources(Kind::DestinationRule, &change.key);
-        let Some(after) = &change.after else { return };
-        if self.caches.is_synced(Kind::Rollout) && self.is_stray_rule(&change.key, after) {
-            let key = WorkKey { controller: Controller::DestinationRules, object: change.key.clone() };
-            self.queue.add_after(&key, COALESCE);
-        }
-    }
-
-    /// Looks at every Service and DestinationRule that bears the mark of a Rollout and that no Rollout names, once
-    /// all are known.
+    /// Looks at everything that bears the mark of a Rollout and that no Rollout names, once all are known.
     pub(crate) fn review_released(&self) {
-        let mut found = Vec::new();
-        self.caches.each(Kind::Service, |key, stored| {
-            if self.is_stray(key, stored) {
-                found.push(WorkKey { controller: Controller::Services, object: key.clone() });
-            }
-        });
-        self.caches.each(Kind::DestinationRule, |key, stored| {
-            if self.is_stray_rule(key, stored) {
-                found.push(WorkKey { controller: Controller::DestinationRules, object: key.clone() });
-            }
-        });
-        for key in found {
-            self.queue.add_after(&key, COALESCE);
+        for kind in MARKED {
+            let Some(controller) = releasing(kind) else { continue };
+            let mut found = Vec::new();
+            self.caches.each(kind, |key, stored| {
+                if self.is_stray(kind, key, stored) {
+                    found.push(WorkKey { controller, object: key.clone() });
+                }
+            });
+            found.iter().for_each(|key| self.queue.add_after(key, COALESCE));
         }
     }
 
-    fn is_stray(&self, key: &ObjectKey, stored: &Stored) -> bool {
-        stored.decode::<Service>().is_ok_and(|service| {
-            !service.selected_hash().is_empty()
-                && !self.names(Kind::Service, key, service.metadata.annotation(MANAGED_BY))
-        })
-    }
-
-    fn is_stray_rule(&self, key: &ObjectKey, stored: &Stored) -> bool {
-        stored.decode::<Managed>().is_ok_and(|rule| {
-            let manager = rule.metadata.annotation(MANAGED_BY);
-            manager.is_some() && !self.names(Kind::DestinationRule, key, manager)
-        })
+    fn is_stray(&self, kind: Kind, key: &ObjectKey, stored: &Stored) -> bool {
+        match kind {
+            Kind::Service => stored.decode::<Service>().is_ok_and(|service| {
+                !service.selected_hash().is_empty()
+                    && !self.names(kind, key, service.metadata.annotation(MANAGED_BY))
+            }),
+            Kind::DestinationRule => stored.decode::<Managed>().is_ok_and(|rule| {
+                let manager = rule.metadata.annotation(MANAGED_BY);
+                manager.is_some() && !self.names(kind, key, manager)
+            }),
+            Kind::Ingress => stored.decode::<Managed>().is_ok_and(|ingress| {
+                let managers = glidepath_traffic::alb::managers(&ingress.metadata);
+                managers.iter().any(|manager| !self.names(kind, key, Some(manager)))
+            }),
+            _ => false,
+        }
     }
 
     /// Whether the Rollout that is said to manage an object names it; without such a word, whether any does.

@@ -35,12 +35,20 @@ pub enum Controller {
     Services,
     /// DestinationRules that a Rollout no longer manages (T-246).
     DestinationRules,
+    /// Ingresses that carry annotations of a Rollout that no longer names them (R-747, T-340).
+    Ingresses,
 }
 
 impl Controller {
     /// Every controller.
-    pub const ALL: [Self; 5] =
-        [Self::Rollouts, Self::Experiments, Self::AnalysisRuns, Self::Services, Self::DestinationRules];
+    pub const ALL: [Self; 6] = [
+        Self::Rollouts,
+        Self::Experiments,
+        Self::AnalysisRuns,
+        Self::Services,
+        Self::DestinationRules,
+        Self::Ingresses,
+    ];
 
     /// Name of the queue in metrics.
     #[must_use]
@@ -51,6 +59,7 @@ impl Controller {
             Self::AnalysisRuns => "AnalysisRuns",
             Self::Services => "Services",
             Self::DestinationRules => "DestinationRules",
+            Self::Ingresses => "Ingresses",
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Services and DestinationRules that no Rollout manages any more are given back (R-744, R-745, T-246).
+//! Services, DestinationRules and Ingresses that no Rollout manages any more are given back (R-744, R-745, T-246, T-340).
 
 use std::time::Duration;
 
 use glidepath_api::{Rollout, Service, names};
+use glidepath_traffic::alb;
 use serde_json::{Value, json};
 
 use crate::dispatch::Managed;
@@ -55,6 +56,27 @@ impl Shell {
             .ok()
             .and_then(|document| glidepath_traffic::istio::release_destination_rule(&document))
         else {
+            return Ok(Outcome::Settled(None));
+        };
+        let answer = self.server.replace(&self.gatherer.path(kind, key), &document).await;
+        Ok(released(kind, key, answer.map(|_| ())))
+    }
+
+    /// Turns an Ingress' annotations back to the plain service for each Rollout that does not name it, likewise.
+    pub(crate) async fn release_ingress(&self, key: &ObjectKey) -> Result<Outcome, GatherError> {
+        let kind = Kind::Ingress;
+        let Some(stored) = self.caches.get(kind, key) else { return Ok(Outcome::Settled(None)) };
+        let Ok(ingress) = stored.decode::<Managed>() else { return Ok(Outcome::Settled(None)) };
+        let reference = Reference { kind, key: key.clone() };
+        let names_it = |rollout: &Rollout| router_objects(rollout).contains(&reference);
+        let mut gone = Vec::new();
+        for manager in alb::managers(&ingress.metadata) {
+            if !self.is_managed(kind, key, &manager, names_it).await? {
+                gone.push(manager);
+            }
+        }
+        let document = stored.decode::<Value>().ok().filter(|_| !gone.is_empty());
+        let Some(document) = document.and_then(|document| alb::release_ingress(&document, &gone)) else {
             return Ok(Outcome::Settled(None));
         };
         let answer = self.server.replace(&self.gatherer.path(kind, key), &document).await;

@@ -111,6 +111,7 @@ impl Shell {
             Controller::AnalysisRuns => self.reconcile_analysis(key, &mut remembered).await,
             Controller::Services => self.release_service(&key.object).await,
             Controller::DestinationRules => self.release_rule(&key.object).await,
+            Controller::Ingresses => self.release_ingress(&key.object).await,
         };
         if !remembered.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), remembered);

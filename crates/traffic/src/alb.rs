@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glidepath_api::{ALBTrafficRouting, HeaderRoutingMatch, Rollout, defaults, names};
+use glidepath_api::{ALBTrafficRouting, HeaderRoutingMatch, ObjectMeta, Rollout, defaults, names};
 use glidepath_core::traffic::{
     CarriedWeights, ManagedRoute, RouterKind, RouterObservation, RouterProblem, WantedTraffic,
 };
@@ -212,15 +212,9 @@ impl<'a> Config<'a> {
         Ok(new)
     }
 
-    /// T-304: which annotations of an Ingress belong to which Rollout.
+    /// The note of an Ingress that carries what this Rollout wants.
     fn note(&self, found: &Value, owned: Vec<String>) -> Result<String, String> {
-        let text = metadata(found, "annotations", names::MANAGED_ALB_ANNOTATIONS).unwrap_or_default();
-        let mut all: BTreeMap<String, Vec<String>> = if text.is_empty() {
-            BTreeMap::new()
-        } else {
-            serde_json::from_str(text)
-                .map_err(|error| format!("cannot read {}: {error}", names::MANAGED_ALB_ANNOTATIONS))?
-        };
+        let mut all = parse_note(metadata(found, "annotations", names::MANAGED_ALB_ANNOTATIONS))?;
         let mine = all.entry(self.rollout.metadata.name.clone()).or_default();
         mine.retain(|key| owned.contains(key));
         for key in owned {
@@ -297,6 +291,63 @@ fn conditions(matches: &[HeaderRoutingMatch]) -> Result<String, String> {
         }
     }
     serde_json::to_string(&conditions).map_err(|error| error.to_string())
+}
+
+/// T-304: which annotations of an Ingress belong to which Rollout.
+type Note = BTreeMap<String, Vec<String>>;
+
+fn parse_note(text: Option<&str>) -> Result<Note, String> {
+    match text.filter(|text| !text.is_empty()) {
+        None => Ok(Note::new()),
+        Some(text) => serde_json::from_str(text)
+            .map_err(|error| format!("cannot read {}: {error}", names::MANAGED_ALB_ANNOTATIONS)),
+    }
+}
+
+/// The Rollouts whose annotations an Ingress carries, by its own note; none where that cannot be read.
+#[must_use]
+pub fn managers(ingress: &ObjectMeta) -> Vec<String> {
+    let note = parse_note(ingress.annotation(names::MANAGED_ALB_ANNOTATIONS)).unwrap_or_default();
+    note.into_keys().collect()
+}
+
+/// An Ingress without what Rollouts put there that no longer name it: each action forwards everything to its plain
+/// service, header routes go with their conditions and paths. `None` when there is nothing of them (T-340, T-341).
+#[must_use]
+pub fn release_ingress(found: &Value, gone: &[String]) -> Option<Value> {
+    let mut note = parse_note(metadata(found, "annotations", names::MANAGED_ALB_ANNOTATIONS)).ok()?;
+    let mut new = found.clone();
+    for rollout in gone {
+        let keys = note.remove(rollout).unwrap_or_default();
+        for key in &keys {
+            let Some((prefix, name)) = key.split_once("/actions.") else { continue };
+            let condition = format!("{prefix}/conditions.{name}");
+            if keys.contains(&condition) {
+                set_metadata(&mut new, "annotations", key, None);
+                set_metadata(&mut new, "annotations", &condition, None);
+                place_path(&mut new, name, false);
+            } else if let Some(plain) = metadata(found, "annotations", key).and_then(|text| reset(text, name))
+            {
+                set_metadata(&mut new, "annotations", key, Some(&plain));
+            }
+        }
+    }
+    let text = serde_json::to_string(&note).ok().filter(|_| !note.is_empty());
+    set_metadata(&mut new, "annotations", names::MANAGED_ALB_ANNOTATIONS, text.as_deref());
+    set_metadata(&mut new, "annotations", names::MANAGED_ALB_ACTIONS, None);
+    (new != *found).then_some(new)
+}
+
+/// An action that forwards everything to the service it is named after. Where that is no target of the action, as
+/// with a root service, it is the target that was written last, which is the stable one. What cannot be read stays.
+fn reset(action: &str, service: &str) -> Option<String> {
+    let mut action: ForwardAction = serde_json::from_str(action).ok()?;
+    let groups = &mut action.forward_config.target_groups;
+    let place = groups.iter().position(|group| group.service_name == service);
+    let mut plain = groups.swap_remove(place.unwrap_or(groups.len().checked_sub(1)?));
+    plain.weight = 100;
+    *groups = vec![plain];
+    serde_json::to_string(&action).ok()
 }
 
 /// The Ingresses of a Rollout.

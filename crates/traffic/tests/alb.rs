@@ -6,6 +6,7 @@ mod support;
 
 use glidepath_api::{Rollout, WeightDestination};
 use glidepath_core::traffic::{ManagedRoute, RouterKind, WantedTraffic};
+use glidepath_traffic::alb::release_ingress;
 use glidepath_traffic::{read, render};
 use serde_json::{Value, json};
 use support::seen;
@@ -53,7 +54,7 @@ fn action(canary: i32, stable: i32) -> String {
     )
 }
 
-/// T-302, T-304, T-305: weights and the note are annotations, nothing else changes, and they are read back.
+/// T-302, T-304, T-305, R-790: weights and the note are annotations, nothing else changes, and they are read back.
 #[test]
 fn weights_are_an_annotation_and_are_read_back() {
     let rollout = rollout(&one());
@@ -170,5 +171,54 @@ fn what_is_wrong_is_named() {
         let objects = seen(&rollout, &[ingress(&annotations, &["shop-root"])]);
         let refused = render(&RouterKind::Alb, &rollout, &objects, &wanted(10)).unwrap_err();
         assert!(refused.starts_with(error), "{refused}");
+    }
+}
+
+/// T-340, T-341, R-747: what rollouts left behind that name the Ingress no more goes; what is another's stays.
+#[test]
+fn an_ingress_that_no_rollout_names_serves_its_plain_service_again() {
+    let forward = |groups: &str, more: &str| {
+        format!(r#"{{"Type":"forward","ForwardConfig":{{"TargetGroups":[{groups}]{more}}}}}"#)
+    };
+    let group = |service: &str, port: u16, weight: u16| {
+        format!(r#"{{"ServiceName":"{service}","ServicePort":"{port}","Weight":{weight}}}"#)
+    };
+    let stable = "alb.ingress.kubernetes.io/actions.shop-stable";
+    let (header, condition) =
+        ("alb.ingress.kubernetes.io/actions.beta", "alb.ingress.kubernetes.io/conditions.beta");
+    let sticky = r#","TargetGroupStickinessConfig":{"Enabled":true,"DurationSeconds":60}"#;
+    let split = |more: &str| {
+        forward(&format!("{},{}", group("shop-canary", 8080, 30), group("shop-stable", 443, 70)), more)
+    };
+    let plain = |more: &str| forward(&group("shop-stable", 443, 100), more);
+    let rows = [
+        // The service it is named after, with its port; sessions still stick.
+        (
+            json!({stable: split(sticky), NOTE: format!(r#"{{"shop":["{stable}"]}}"#)}),
+            &["shop-stable"][..],
+            Some((json!({stable: plain(sticky)}), &["shop-stable"][..])),
+        ),
+        // A root service is no target: the stable one is. Header routes go, and so does the note of old.
+        (
+            json!({
+                ACTION: split(""), header: forward(&group("shop-canary", 8080, 100), ""), condition: "[]",
+                NOTE: format!(r#"{{"other":["a"],"shop":["{ACTION}","{header}","{condition}"]}}"#),
+                "rollouts.argoproj.io/managed-alb-actions": "shop:x",
+            }),
+            &["beta", "shop-root"],
+            Some((json!({ACTION: plain(""), NOTE: r#"{"other":["a"]}"#}), &["shop-root"])),
+        ),
+        // What somebody wrote over stays as it is.
+        (
+            json!({ACTION: "mine", NOTE: format!(r#"{{"shop":["{ACTION}"]}}"#)}),
+            &["shop-root"],
+            Some((json!({ACTION: "mine"}), &["shop-root"])),
+        ),
+        (json!({ACTION: split(""), NOTE: r#"{"other":["a"]}"#}), &["shop-root"], None),
+        (json!({ACTION: split(""), NOTE: "unreadable"}), &["shop-root"], None),
+    ];
+    for (annotations, paths, want) in rows {
+        let released = release_ingress(&ingress(&annotations, paths), &["shop".to_owned()]);
+        assert_eq!(released, want.map(|(annotations, paths)| ingress(&annotations, paths)), "{annotations}");
     }
 }

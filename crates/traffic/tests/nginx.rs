@@ -73,7 +73,7 @@ fn the_canary_ingress_is_made_from_the_stable_one() {
     assert_eq!(written.events, [("CreatingCanaryIngress", told)]);
 }
 
-/// T-405, T-408: a weight is one annotation; what others put on the Ingress stays.
+/// T-405, T-408, R-790: a weight is one annotation; what others put on the Ingress stays.
 #[test]
 fn a_weight_changes_one_annotation_and_is_read_back() {
     let rollout = rollout(&json!({"stableIngress": "web"}));

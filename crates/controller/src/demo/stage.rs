@@ -47,7 +47,7 @@ impl Stage {
                     Controller::Rollouts => "rollout",
                     Controller::AnalysisRuns => "analysisrun",
                     Controller::Experiments => "experiment",
-                    Controller::Services | Controller::DestinationRules => return,
+                    Controller::Services | Controller::DestinationRules | Controller::Ingresses => return,
                 };
                 observer.decision(kind, &record.key.name, record.plan);
             })),

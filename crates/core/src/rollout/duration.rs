@@ -6,7 +6,6 @@ use glidepath_api::{
 
 use super::conditions;
 use super::pass::Pass;
-use super::replica_sets;
 use super::spec::SpecView;
 
 /// Moves `status.duration` on from the stored status to the new one.

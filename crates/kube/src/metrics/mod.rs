@@ -231,7 +231,7 @@ const fn series_of(controller: Controller) -> Option<usize> {
         Controller::Rollouts => Some(0),
         Controller::AnalysisRuns => Some(1),
         Controller::Experiments => Some(2),
-        Controller::Services | Controller::DestinationRules => None,
+        Controller::Services | Controller::DestinationRules | Controller::Ingresses => None,
     }
 }
 

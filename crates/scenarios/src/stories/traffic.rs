@@ -274,17 +274,25 @@ pub fn an_alb_annotation_follows_the_weights() -> Story {
     });
     let routing = json!({"alb": {"ingress": "web", "servicePort": 80}});
     let action = "alb.ingress.kubernetes.io/actions.stable";
-    Story::named("an ALB annotation follows the weights", &["T-300", "T-301", "T-302", "T-304", "T-305"])
-        .given([ingress])
-        .given(routed(json!([{"setWeight": 25}, {"pause": {}}]), &routing))
-        .until(all([healthy("web"), carries(100, 0)]))
-        .patch(web(), image("web:2"))
-        .until(paused("web", "CanaryPauseStep"))
-        .now(carries(75, 25))
-        .patch(object("Ingress", "web"), json!({"metadata": {"annotations": {action: "{}"}}}))
-        .until(carries(75, 25))
-        .plugin("promote web")
-        .until(all([healthy("web"), carries(100, 0)]))
+    let plain = r#"{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"stable","ServicePort":"80","Weight":100}]}}"#;
+    Story::named(
+        "an ALB annotation follows the weights",
+        &["T-300", "T-301", "T-302", "T-304", "T-305", "T-340", "R-747"],
+    )
+    .given([ingress])
+    .given(routed(json!([{"setWeight": 25}, {"pause": {}}]), &routing))
+    .until(all([healthy("web"), carries(100, 0)]))
+    .patch(web(), image("web:2"))
+    .until(paused("web", "CanaryPauseStep"))
+    .now(carries(75, 25))
+    .patch(object("Ingress", "web"), json!({"metadata": {"annotations": {action: "{}"}}}))
+    .until(carries(75, 25))
+    .plugin("promote web")
+    .until(all([healthy("web"), carries(100, 0)]))
+    // Nobody is left to keep the weights, so there are none.
+    .beat(Beat::Delete(web()))
+    .until(Expectation::Absent(web()))
+    .until(contains("Ingress", "web", json!({"metadata": {"annotations": {action: plain}}})))
 }
 
 /// T-042, T-053, T-900: an abort takes the traffic away first, once, and for good.
