@@ -199,3 +199,26 @@ fn missing(object: &ObjectRef, field: &str, value: &str, event_reason: Option<&s
         invalid_spec: true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_routers_are_driven_in_their_order_whatever_the_order_they_are_set_in_r088() {
+        let rollout: Rollout = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "web", "namespace": "n"},
+            "spec": {"strategy": {"canary": {"trafficRouting": {
+                "plugins": {"example/other": {}, "argoproj-labs/gatewayAPI": {}},
+                "apisix": {}, "traefik": {}, "appMesh": {}, "ambassador": {}, "smi": {}, "alb": {}, "nginx": {}, "istio": {},
+            }}}},
+        }))
+        .unwrap_or_else(|error| panic!("{error}"));
+        let order: Vec<RouterKind> = routers(&rollout).into_iter().map(|(kind, _)| kind).collect();
+        let unsupported = |name: &str| RouterKind::Unsupported(name.to_owned());
+        let mut want = vec![RouterKind::Istio, RouterKind::Nginx, RouterKind::Alb];
+        want.extend(["smi", "ambassador", "appMesh", "traefik", "apisix"].map(unsupported));
+        want.extend([RouterKind::GatewayApi, unsupported("plugins.example/other")]);
+        assert_eq!(order, want);
+    }
+}
