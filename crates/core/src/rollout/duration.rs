@@ -1,7 +1,8 @@
 //! How long an update took, and how much of that a person kept it waiting.
 
 use glidepath_api::{
-    CompletionStatus, PauseReason, Rollout, RolloutDurationStatus, RolloutStatus, rollout_condition as kinds,
+    CompletionStatus, PauseReason, Rollout, RolloutDurationStatus, RolloutStatus, Time,
+    rollout_condition as kinds,
 };
 
 use super::conditions;
@@ -28,7 +29,7 @@ pub(crate) fn track(pass: &Pass<'_>, status: &mut RolloutStatus) {
     let finished = duration.as_ref().is_none_or(|duration| duration.finished_at.is_some());
     if finished && !complete && (changed || (was_aborted && !aborted)) {
         duration = Some(RolloutDurationStatus {
-            rollout_started_at: Some(pass.now),
+            rollout_started_at: Some(next_start(pass.now, stored)),
             ..RolloutDurationStatus::default()
         });
     }
@@ -36,6 +37,13 @@ pub(crate) fn track(pass: &Pass<'_>, status: &mut RolloutStatus) {
         track_manual_pause(rollout, status, duration, pass);
     }
     status.duration = duration;
+}
+
+/// When an attempt starts: now, but by what is stored, which has whole seconds, later than the one before it. Attempts
+/// are told apart by their start.
+fn next_start(now: Time, before: Option<&RolloutDurationStatus>) -> Time {
+    let before = before.and_then(|before| before.rollout_started_at);
+    before.map_or(now, |before| now.max(before.plus_seconds(1)))
 }
 
 fn spec_changed(pass: &Pass<'_>) -> bool {
@@ -58,7 +66,8 @@ fn advance(
 ) {
     let finish = |duration: &mut RolloutDurationStatus, how: CompletionStatus| {
         close_manual_pause(duration, pass);
-        duration.finished_at = Some(pass.now);
+        // An attempt that superseded another within the second may have started a moment ahead.
+        duration.finished_at = duration.rollout_started_at.max(Some(pass.now));
         duration.completion_status = Some(how);
     };
     // An update that has not got as far as a version has nothing that could be superseded.

@@ -208,6 +208,23 @@ fn how_long_an_update_took_and_how_it_ended_is_kept_r760_to_r762() {
 }
 
 #[test]
+fn updates_of_one_second_start_one_after_the_other_and_none_ends_before_it_starts_r760() {
+    for replicas in [0, 2] {
+        let mut world = deployed(canary(replicas, json!({})), &[], 0);
+        let mut starts = Vec::new();
+        for version in 2..5 {
+            world.set_image(&format!("web:{version}"));
+            while world.step() {}
+            let duration = world.snapshot.rollout.status.duration.clone().unwrap();
+            starts.push(duration.rollout_started_at.unwrap());
+            assert!(duration.finished_at.is_none_or(|finished| finished >= starts[starts.len() - 1]));
+        }
+        let want = [0, 1, 2].map(|seconds| starts[0].plus_seconds(seconds));
+        assert_eq!(starts, want, "{replicas} replicas");
+    }
+}
+
+#[test]
 fn a_scale_of_zero_takes_every_step_without_moving_services_or_traffic_r743_r803() {
     let steps = json!({"steps": [{"setWeight": 50}, {"pause": {}}, {"setWeight": 80}]});
     let mut world = deployed(routed(0, steps), &SERVICES, 1);
