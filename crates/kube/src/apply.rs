@@ -281,8 +281,8 @@ impl Applier<'_> {
         let propagation = if kind == Kind::Job { "Foreground" } else { "Background" };
         let path = self.gatherer.path(kind, &self.sibling(name));
         match self.server.delete(&path, uid, propagation).await {
-            // Gone already, or another object of the same name: either way nothing is left to delete.
-            Ok(()) | Err(RequestError::Refused { code: 404 | 409, .. }) => {
+            // A conflict says that another object bears the name by now: the next decision sees which.
+            Ok(()) | Err(RequestError::Refused { code: 404, .. }) => {
                 let awaited = Awaited::Gone(uid.into());
                 applied.writes.push(Write { kind, key: self.sibling(name), awaited });
                 Ok(())

@@ -121,6 +121,8 @@ pub struct ReferenceIndex {
 struct Index {
     by_target: HashMap<Reference, BTreeSet<WorkKey>>,
     by_source: BTreeMap<WorkKey, Vec<Reference>>,
+    // Kinds that matter although nobody refers to an object of theirs.
+    marked: BTreeSet<Kind>,
 }
 
 impl ReferenceIndex {
@@ -161,11 +163,16 @@ impl ReferenceIndex {
         index.by_target.get(target).into_iter().flatten().cloned().collect()
     }
 
-    /// Whether anybody refers to an object of a kind.
+    /// Whether anybody refers to an object of a kind, or some object of it bears the mark of a Rollout.
     #[must_use]
     pub fn mentions(&self, kind: Kind) -> bool {
         let index = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        index.by_target.keys().any(|target| target.kind == kind)
+        index.marked.contains(&kind) || index.by_target.keys().any(|target| target.kind == kind)
+    }
+
+    /// Notes that an object of a kind bears the mark of a Rollout.
+    pub fn mark(&self, kind: Kind) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).marked.insert(kind);
     }
 }
 

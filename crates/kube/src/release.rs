@@ -1,5 +1,6 @@
 //! Services, DestinationRules and Ingresses that no Rollout manages any more are given back (R-744, R-745, T-246, T-340).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use glidepath_api::{Rollout, Service, names};
@@ -12,8 +13,10 @@ use crate::object::ObjectKey;
 use crate::queue::{Controller, Outcome, WorkKey};
 use crate::references::{Reference, router_objects, service_names};
 use crate::resource::Kind;
-use crate::server::RequestError;
+use crate::run::{Options, PROBE, discover};
+use crate::server::{ApiServer, RequestError};
 use crate::shell::Shell;
+use crate::watch::encode;
 
 impl Shell {
     /// Takes the hash out of a Service's selector if no Rollout names the Service; a Rollout of another
@@ -103,6 +106,49 @@ impl Shell {
             self.queue.add_after(&WorkKey { controller: Controller::Rollouts, object }, Duration::ZERO);
         }
         Ok(named)
+    }
+}
+
+/// Looks once for routers' objects that bear the mark of a Rollout: it may have gone while nobody followed them, and
+/// no other need mention their kind (T-246, T-340).
+pub(crate) async fn follow_marked(shell: Arc<Shell>, options: Options) {
+    for kind in [Kind::DestinationRule, Kind::Ingress] {
+        let found = loop {
+            match find_marked(&shell.server, kind, &options).await {
+                Ok(found) => break found,
+                Err(RequestError::Refused { code: 403 | 404, .. }) => break false,
+                Err(error) => {
+                    tracing::debug!(resource = kind.plural(), error = %error, "cannot look for marks; trying again");
+                    tokio::time::sleep(PROBE).await;
+                }
+            }
+        };
+        if found {
+            shell.dispatcher.references.mark(kind);
+            shell.dispatcher.progress.notify_one();
+        }
+    }
+}
+
+async fn find_marked(server: &ApiServer, kind: Kind, options: &Options) -> Result<bool, RequestError> {
+    let Some(version) = discover(server, kind, &options.istio_version).await? else { return Ok(false) };
+    let path = kind.collection(&version, &options.namespace);
+    let mut rest = String::new();
+    loop {
+        let page = server.get(&format!("{path}?limit=500{rest}")).await?;
+        let is_marked = |object: &Value| {
+            let annotations = object.pointer("/metadata/annotations");
+            [names::MANAGED_BY, names::MANAGED_ALB_ANNOTATIONS]
+                .iter()
+                .any(|mark| annotations.is_some_and(|annotations| annotations.get(mark).is_some()))
+        };
+        if page.get("items").and_then(Value::as_array).into_iter().flatten().any(is_marked) {
+            return Ok(true);
+        }
+        match page.pointer("/metadata/continue").and_then(Value::as_str) {
+            Some(token) if !token.is_empty() => rest = format!("&continue={}", encode(token)),
+            _ => return Ok(false),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::queue::{Controller, Queue};
 use crate::record::DecisionRecord;
 use crate::references::ReferenceIndex;
+use crate::release::follow_marked;
 use crate::resource::Kind;
 use crate::server::{ApiServer, Fence, RequestError};
 use crate::shell::Shell;
@@ -36,7 +37,7 @@ const AT_ONCE: usize = 32;
 /// How long work in progress may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Between two looks whether a router that a Rollout needs has been installed.
-const PROBE: Duration = Duration::from_secs(15);
+pub(crate) const PROBE: Duration = Duration::from_secs(15);
 
 /// Sees every decision before it is applied.
 pub type Observer = dyn Fn(&DecisionRecord<'_>) + Send + Sync;
@@ -232,6 +233,7 @@ async fn lead(shell: &Arc<Shell>, options: &Options, mut shutdown: impl Future<O
     let mut tasks = JoinSet::new();
     follow_required(&mut tasks, shell, options);
     tasks.spawn(follow_on_demand(Arc::clone(shell), options.clone()));
+    tasks.spawn(follow_marked(Arc::clone(shell), options.clone()));
     let storyteller = Arc::clone(shell);
     tasks.spawn(async move { storyteller.recorder.write_all(&storyteller.server, &storyteller.queue).await });
     tokio::select! {

@@ -128,6 +128,23 @@ impl Role<'_> {
         !pod.metadata.is_deleting() && pod.metadata.is_controlled_by(&self.set.metadata.uid)
     }
 
+    /// What the set is to remember. The note of a role that is over stays until no pod needs it: a pod that could not
+    /// be reached, or was born meanwhile, is told by it.
+    fn note(&self, pods: &[Pod], all_roles: &[Option<&PodTemplateMetadata>; 2]) -> Option<String> {
+        match self.wanted {
+            Some(wanted) => Some(remembered(wanted)),
+            None if self.is_over(pods, all_roles) => None,
+            None => self.set.metadata.annotation(names::EPHEMERAL_METADATA).map(str::to_owned),
+        }
+    }
+
+    /// Whether nothing is left of what earlier roles put onto the set's pods.
+    fn is_over(&self, pods: &[Pod], all_roles: &[Option<&PodTemplateMetadata>; 2]) -> bool {
+        let is_clean = |pod: &Pod| self.pod_patch(pod, all_roles).is_none();
+        let is_empty = self.set.replicas() == 0 && self.set.status.replicas == 0;
+        is_empty || self.is_settled() && pods.iter().filter(|pod| self.has(pod)).all(is_clean)
+    }
+
     /// Every pod there is was made from the template as it is now, or is listed.
     fn is_settled(&self) -> bool {
         let set = self.set;
@@ -186,12 +203,14 @@ impl Pass<'_> {
     pub(crate) fn sync_ephemeral_metadata(&mut self) {
         let all_roles = roles(self.ro);
         for role in roles_of_sets(self.ro, &self.sets) {
-            if let Some(metadata) = role.template_patch() {
-                let note = role.wanted.map(remembered);
-                let patch = json!({
-                    "metadata": {"annotations": {names::EPHEMERAL_METADATA: note}},
-                    "spec": {"template": {"metadata": metadata}},
-                });
+            let note = role.note(&self.snap.pods, &all_roles);
+            let template = role.template_patch();
+            let forgets = note.is_none() && role.recorded.is_some();
+            if template.is_some() || forgets {
+                let mut patch = json!({"metadata": {"annotations": {names::EPHEMERAL_METADATA: note}}});
+                if let Some(metadata) = template {
+                    patch["spec"] = json!({"template": {"metadata": metadata}});
+                }
                 let name = role.set.metadata.name.clone();
                 self.act("sync-ephemeral-metadata", Action::PatchReplicaSet { name, patch });
             }
