@@ -17,9 +17,14 @@ pub(crate) fn coalesce(steps: Vec<PlannedAction>) -> Vec<PlannedAction> {
         if is_delete && merged.iter().any(|earlier| earlier.action == step.action) {
             continue;
         }
-        let earlier = merged.iter().rposition(|earlier| can_merge(&earlier.action, &step.action));
+        // What is written around a change of pods keeps its place: the template before them, the note of it after.
+        let pods = merged
+            .iter()
+            .rposition(|earlier| matches!(earlier.action, Action::PatchPod { .. }))
+            .map_or(0, |at| at + 1);
+        let earlier = merged[pods..].iter().rposition(|earlier| can_merge(&earlier.action, &step.action));
         if let Some(position) = earlier {
-            let earlier = merged.remove(position);
+            let earlier = merged.remove(pods + position);
             absorb(&mut step.action, earlier.action);
         }
         merged.push(step);

@@ -187,6 +187,33 @@ fn a_pod_that_missed_a_change_is_mended_and_user_keys_stay_r582_r583() {
 }
 
 #[test]
+fn the_note_of_a_role_that_is_over_goes_after_the_pods_it_tells_of_b14() {
+    let mut world = deployed(canary(1, json!({"stableMetadata": {"labels": {"role": "stable"}}})), &[], 0);
+    world.snapshot.pods = vec![pod(&world, "web:1", "web", json!({"app": "web", "role": "stable"}))];
+    world.edit(|rollout| rollout.spec.strategy.canary.as_mut().unwrap().stable_metadata = None);
+    let plan = decide(&world.snapshot);
+    let note = format!("/metadata/annotations/{}", names::EPHEMERAL_METADATA.replace('/', "~1"));
+    let order: Vec<&str> = plan
+        .actions()
+        .filter_map(|action| match action {
+            Action::PatchReplicaSet { patch, .. } if patch.pointer("/spec/template/metadata").is_some() => {
+                assert!(patch.pointer(&note).is_some_and(Value::is_string), "{patch}");
+                Some("template")
+            }
+            Action::PatchReplicaSet { patch, .. } => {
+                patch.pointer(&note).is_some_and(Value::is_null).then_some("note")
+            }
+            Action::PatchPod { .. } => Some("pod"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["template", "pod", "note"]);
+    world.apply(&plan);
+    assert_eq!(of_set(&world, "web:1"), (None, None));
+    assert!(!world.step(), "nothing is left to do");
+}
+
+#[test]
 fn pods_are_looked_for_only_where_a_role_calls_for_it_r582() {
     let plain = deployed(canary(2, json!({})), &[], 0);
     assert!(pods_in_role(&plain.snapshot.rollout, &plain.snapshot.replica_sets).is_empty());
