@@ -36,6 +36,8 @@ pub fn a_canary_becomes_blue_green_midway_and_a_canary_again() -> Story {
         // The end of the canary's pause counts as that of the preview's, as in the reference.
         .until(all([healthy("web"), selects("active", "web:2"), selects("preview", "web:2")]))
         .now(pods("web:2", 4))
+        // The old set's delay begins with a write of its own, a moment later.
+        .pass(3)
         .patch(web(), to_canary(json!([{"setWeight": 25}, {"pause": {}}])))
         .stays(Expectation::Serving { at_least: 4 }, 30)
         .until(healthy("web"))

@@ -16,10 +16,10 @@ use super::Mishap;
 
 /// How many events of other watches pass before a late one arrives.
 const OTHERS: u64 = 3;
-/// How long an event is held back at most: later ones may never come.
-const AT_MOST: Duration = Duration::from_secs(20);
-/// The same where every event is held back: less than the shortest pause of a story, or a person's word could come
-/// after the pause has ended by itself, which is another story.
+/// How long one event is held back at most: later ones may never come. It is less than the shortest pause of a story, or
+/// a person's word could come after the pause has ended by itself, which is another story.
+const AT_MOST: Duration = Duration::from_secs(2);
+/// The same where every event is held back, and a word may wait for several.
 const BEHIND_AT_MOST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]

@@ -134,9 +134,10 @@ pub fn walk(story: &Story, calm: &Told, mishap: Mishap) -> Result<()> {
     if let Some(broken) = told.broken.first() {
         bail!("\"{}\", {mishap}: {broken}", story.name);
     }
-    let lost: Vec<_> = calm.outcome.iter().filter(|line| !told.outcome.contains(line)).collect();
+    let outcome = under_first_names(&told.outcome, &calm.outcome);
+    let lost: Vec<_> = calm.outcome.iter().filter(|line| !outcome.contains(line)).collect();
     let is_known = |line: &&String| calm.outcome.contains(line) || is_measured_again(line, &calm.outcome);
-    let new: Vec<_> = told.outcome.iter().filter(|line| !is_known(line)).collect();
+    let new: Vec<_> = outcome.iter().filter(|line| !is_known(line)).collect();
     if !lost.is_empty() || !new.is_empty() {
         bail!("\"{}\", {mishap}, ends otherwise:\n  without: {lost:#?}\n  with: {new:#?}", story.name);
     }
@@ -147,11 +148,26 @@ pub fn walk(story: &Story, calm: &Told, mishap: Mishap) -> Result<()> {
 /// the answer to its making or the write that was to name it was lost, the first may have ended by the next look; which
 /// attempt it was of cannot be told then, so it is no evidence.
 fn is_measured_again(line: &str, calm: &[String]) -> bool {
-    let Some((name, rest)) = line.strip_prefix("AnalysisRun ").and_then(|line| line.split_once(' ')) else {
-        return false;
+    made_again(line).is_some_and(|(_, base, rest)| calm.contains(&format!("AnalysisRun {base} {rest}")))
+}
+
+/// Name, first name and rest of a line about a run that has the next name.
+fn made_again(line: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = line.strip_prefix("AnalysisRun ")?.split_once(' ')?;
+    let (base, number) = name.rsplit_once('.')?;
+    number.parse::<u32>().ok().map(|_| (name, base, rest))
+}
+
+/// An outcome in which what names such a run names the first one.
+fn under_first_names(outcome: &[String], calm: &[String]) -> Vec<String> {
+    let again: Vec<_> = outcome.iter().filter(|line| is_measured_again(line, calm)).collect();
+    let names: Vec<_> = again.iter().filter_map(|line| made_again(line)).collect();
+    let rename = |line: &String| {
+        names.iter().fold(line.clone(), |line, (name, base, _)| {
+            line.replace(&format!("\"{name}\""), &format!("\"{base}\""))
+        })
     };
-    let Some((base, number)) = name.rsplit_once('.') else { return false };
-    number.parse::<u32>().is_ok() && calm.contains(&format!("AnalysisRun {base} {rest}"))
+    outcome.iter().map(rename).collect()
 }
 
 #[cfg(test)]
@@ -167,5 +183,11 @@ mod tests {
         assert!(!judge("AnalysisRun web-2-2.1 /status/phase \"Successful\""));
         assert!(!judge("AnalysisRun web-2-1.old /status/phase \"Successful\""));
         assert!(!judge("Experiment web-2-1.1 /status/phase \"Successful\""));
+        let told = [
+            "AnalysisRun web-2-1.1 /status/phase \"Successful\"".to_owned(),
+            "Rollout web /status {\"run\":\"web-2-1.1\",\"other\":\"web-2-2.1\"}".to_owned(),
+        ];
+        let named = "Rollout web /status {\"run\":\"web-2-1\",\"other\":\"web-2-2.1\"}";
+        assert_eq!(under_first_names(&told, &calm), [told[0].as_str(), named]);
     }
 }
