@@ -182,7 +182,11 @@ pub fn terminate(measurement: &Measurement, jobs: &[Job], failures: &[Failure], 
         };
     };
     let refused = failures.iter().find(|failure| {
-        failure.verb == "deleteJob" && failure.object == *name && !matches!(failure.code, 404 | 409)
+        failure.verb == "deleteJob"
+            && failure.object == *name
+            // A server that stumbles is asked again.
+            && (400..500).contains(&failure.code)
+            && !matches!(failure.code, 404 | 409)
     });
     if let Some(failure) = refused {
         return JobStep {
