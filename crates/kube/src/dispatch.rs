@@ -55,10 +55,8 @@ const fn controller_of(kind: Kind) -> Option<Controller> {
     }
 }
 
-/// Kinds that bear the mark of the Rollout that writes to them.
-const MARKED: [Kind; 3] = [Kind::Service, Kind::DestinationRule, Kind::Ingress];
-
-/// The controller that gives back what no Rollout names any more.
+/// The controller that gives back objects of a kind that no Rollout names any more; only kinds that bear the mark of the
+/// Rollout that writes to them have one.
 const fn releasing(kind: Kind) -> Option<Controller> {
     match kind {
         Kind::Service => Some(Controller::Services),
@@ -243,7 +241,7 @@ impl Dispatcher {
 
     /// Looks at everything that bears the mark of a Rollout and that no Rollout names, once all are known.
     pub(crate) fn review_released(&self) {
-        for kind in MARKED {
+        for kind in Kind::ALL {
             let Some(controller) = releasing(kind) else { continue };
             let mut found = Vec::new();
             self.caches.each(kind, |key, stored| {

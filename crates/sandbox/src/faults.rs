@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::body::Body;
 use crate::call::Answer;
-use crate::interception::{Answering, Intercept, Intercepted};
+use crate::interception::{Answering, Intercept, Intercepted, is_watch};
 use crate::refusal::Refusal;
 
 /// What happens to a request.
@@ -139,7 +139,7 @@ impl Intercept for Faults {
         B: Send + 'static,
     {
         let write = request.method() != Method::GET;
-        let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+        let watch = is_watch(&request);
         let fault = self.next(write);
         let drop_watches = Arc::clone(&self.drop_watches);
         match fault {

@@ -23,6 +23,12 @@ pub trait Intercept {
         B: Send + 'static;
 }
 
+/// Whether a request asks for a watch.
+#[must_use]
+pub fn is_watch<B>(request: &Request<B>) -> bool {
+    request.uri().query().is_some_and(|query| query.contains("watch="))
+}
+
 /// A service with something in front of it.
 #[derive(Clone, Debug)]
 pub struct Intercepted<S, I> {

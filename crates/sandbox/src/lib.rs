@@ -71,7 +71,7 @@ pub use audit::{AuditEntry, AuditRecord};
 pub use body::Body;
 pub use exec::{ExecRequest, ExecSession, ExecSource};
 pub use faults::{Fault, Faults};
-pub use interception::{Answering, Intercept, Intercepted};
+pub use interception::{Answering, Intercept, Intercepted, is_watch};
 pub use logs::{LogError, LogRequest, LogSource, LogStream};
 pub use sandbox::{Builder, Error, Sandbox};
 pub use serve::{Running, ServeError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use glidepath_sandbox::{Answering, Body, Intercept};
+use glidepath_sandbox::{Answering, Body, Intercept, is_watch};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::sync::{Notify, mpsc};
@@ -129,7 +129,7 @@ impl Intercept for Lateness {
         S::Future: Send + 'static,
         B: Send + 'static,
     {
-        let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
+        let watch = is_watch(&request);
         let answer = inner.call(request);
         let lateness = self.clone();
         Box::pin(async move {

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use glidepath_sandbox::{Answering, ApiService, Body, Intercept, Intercepted};
+use glidepath_sandbox::{Answering, ApiService, Body, Intercept, Intercepted, is_watch};
 use glidepath_workloads::api::{DeleteOptions, Propagation};
 use glidepath_workloads::object::Key;
 use glidepath_workloads::resource::{CONFIG_MAPS, CRDS, NAMESPACES, REPLICA_SETS, Resource, SECRETS};
@@ -77,8 +77,7 @@ impl Intercept for SlowSecrets {
         S::Future: Send + 'static,
         B: Send + 'static,
     {
-        let watch = request.uri().query().is_some_and(|query| query.contains("watch="));
-        let held = watch && request.uri().path() == "/api/v1/secrets";
+        let held = is_watch(&request) && request.uri().path() == "/api/v1/secrets";
         let answer = inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
