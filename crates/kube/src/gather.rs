@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::apply::Write;
 use crate::cache::Caches;
 use crate::measure::Measurer;
 use crate::object::{ObjectKey, Stored};
@@ -63,6 +64,13 @@ pub enum GatherError {
     NotSynced(&'static str),
 }
 
+impl GatherError {
+    /// Whether asking again cannot help: the server answered, and said no.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Unread { source: RequestError::Refused { code: 400..=428 | 430..=499, .. }, .. })
+    }
+}
+
 /// Objects read directly because the cache was late; each counts until the cache is as new.
 pub type Overlay = HashMap<(Kind, ObjectKey), Direct>;
 
@@ -82,6 +90,8 @@ pub struct Memory {
     pub failures: Vec<Failure>,
     /// Objects that were read directly.
     pub overlay: Overlay,
+    /// Writes that the caches lack and that could not be read directly either: nothing is decided before they are seen.
+    pub unseen: Vec<Write>,
     /// Metadata that every pod of a set was seen to carry, by uid of the set: it need not be looked for again.
     pub pods_in_role: BTreeMap<String, String>,
     /// What was warned of and lasts.
@@ -200,7 +210,7 @@ impl Gatherer {
         key: &ObjectKey,
         memory: &mut Memory,
     ) -> Result<Option<RolloutSnapshot>, GatherError> {
-        let Memory { failures, overlay, pods_in_role, told } = memory;
+        let Memory { failures, overlay, pods_in_role, told, .. } = memory;
         let view = View { caches: &self.caches, overlay };
         let Some(rollout) = view.decode::<Rollout>(Kind::Rollout, key)? else { return Ok(None) };
         let uid = rollout.metadata.uid.clone();

@@ -65,6 +65,7 @@ impl KeyMemory {
     fn is_empty(&self) -> bool {
         self.memory.failures.is_empty()
             && self.memory.overlay.is_empty()
+            && self.memory.unseen.is_empty()
             && self.memory.pods_in_role.is_empty()
             && self.memory.told.is_empty()
             && !self.announced
@@ -105,13 +106,19 @@ impl Shell {
         let mut remembered =
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default();
         remembered.urgent = urgent;
-        let outcome = match key.controller {
-            Controller::Rollouts => self.reconcile_rollout(key, &mut remembered).await,
-            Controller::Experiments => self.reconcile_experiment(key, &mut remembered).await,
-            Controller::AnalysisRuns => self.reconcile_analysis(key, &mut remembered).await,
-            Controller::Services => self.release_service(&key.object).await,
-            Controller::DestinationRules => self.release_rule(&key.object).await,
-            Controller::Ingresses => self.release_ingress(&key.object).await,
+        let unseen = std::mem::take(&mut remembered.memory.unseen);
+        self.catch_up(unseen, &mut remembered.memory).await;
+        let outcome = if remembered.memory.unseen.is_empty() {
+            match key.controller {
+                Controller::Rollouts => self.reconcile_rollout(key, &mut remembered).await,
+                Controller::Experiments => self.reconcile_experiment(key, &mut remembered).await,
+                Controller::AnalysisRuns => self.reconcile_analysis(key, &mut remembered).await,
+                Controller::Services => self.release_service(&key.object).await,
+                Controller::DestinationRules => self.release_rule(&key.object).await,
+                Controller::Ingresses => self.release_ingress(&key.object).await,
+            }
+        } else {
+            Ok(Outcome::Failed)
         };
         if !remembered.is_empty() {
             self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), remembered);
@@ -293,7 +300,7 @@ impl Shell {
                 urgent: remembered.urgent,
             };
             let Applied { writes, failures, conflict, .. } = applier.apply(plan).await;
-            remembered.memory.overlay.clear();
+            self.forget_caught_up(&mut remembered.memory);
             let late = self.catch_up(writes, &mut remembered.memory).await;
             if conflict || !failures.is_empty() {
                 remembered.memory.failures = failures;
@@ -303,17 +310,23 @@ impl Shell {
                 return Outcome::Settled(Some(Instant::now()));
             }
         } else {
-            remembered.memory.overlay.retain(|(kind, object), direct| {
-                let awaited = match direct {
-                    Direct::Found(stored) => Awaited::Reached(stored.version),
-                    Direct::Gone(uid) => Awaited::Gone(uid.clone()),
-                };
-                !self.caches.includes(*kind, object, &awaited)
-            });
+            self.forget_caught_up(&mut remembered.memory);
         }
         let resync = self.resync(&key.object);
         let wake = plan.wake_at.map(|at| Instant::now() + self.clock.until(at).max(SOONEST));
         Outcome::Settled(Some(wake.map_or(resync, |wake| wake.min(resync))))
+    }
+
+    /// Lets go of direct reads that the caches include by now. The others stay, whatever was written since: a decision
+    /// that saw a write must not be followed by one that does not.
+    fn forget_caught_up(&self, memory: &mut Memory) {
+        memory.overlay.retain(|(kind, object), direct| {
+            let awaited = match direct {
+                Direct::Found(stored) => Awaited::Reached(stored.version),
+                Direct::Gone(uid) => Awaited::Gone(uid.clone()),
+            };
+            !self.caches.includes(*kind, object, &awaited)
+        });
     }
 
     /// Waits until the caches include the writes; what they still lack after a while is read directly.
@@ -335,8 +348,14 @@ impl Shell {
                     Some(cached) => Direct::Gone(cached.uid),
                     None => continue,
                 },
-                // The next round will fail or wait in its turn.
-                (Err(_), _) => continue,
+                (Err(error), awaited) => {
+                    tracing::warn!(kind = kind.name(), object = %key, error = %error, "cannot see a write");
+                    // What may not be read directly shows in the cache or nowhere.
+                    if !error.is_refusal() {
+                        memory.unseen.push(Write { kind, key, awaited });
+                    }
+                    continue;
+                }
             };
             memory.overlay.insert((kind, key), direct);
         }

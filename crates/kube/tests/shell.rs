@@ -2,17 +2,23 @@
 //! is written and when, with the requests counted.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use glidepath_clock::Clock;
 use glidepath_core::plan::{Action, Event, EventType, Plan};
 use glidepath_core::snapshot::{RolloutSnapshot, Settings};
 use glidepath_kube::lease::LeaseOptions;
 use glidepath_kube::{Decisions, Options, RunError, run};
 use glidepath_metrics::{HttpRequest, HttpResponse, SendError, Sender};
-use glidepath_sandbox::{AuditEntry, Fault, Faults, Sandbox};
+use glidepath_sandbox::{
+    Answering, ApiService, AuditEntry, Body, Fault, Faults, Intercept, Intercepted, Sandbox, is_watch,
+};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -275,6 +281,85 @@ async fn a_decision_never_sees_a_cache_older_than_our_own_last_write_r_292() {
     seconds(60).await;
     assert_eq!((writes_seen_late.load(Ordering::SeqCst), stale.load(Ordering::SeqCst)), (5, 0));
     running.stop().await;
+}
+
+/// Watches that stay open and say nothing any more, once it is set.
+#[derive(Clone, Default)]
+struct Silence(Arc<AtomicBool>);
+
+impl Intercept for Silence {
+    fn answer<S, B>(&self, inner: &mut S, request: Request<B>) -> Answering
+    where
+        S: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Send + 'static,
+    {
+        let (watch, answer, silent) = (is_watch(&request), inner.call(request), Arc::clone(&self.0));
+        Box::pin(async move {
+            let response = answer.await?;
+            if !watch {
+                return Ok(response);
+            }
+            Ok(response.map(|body| {
+                let pieces = futures::stream::unfold(body.into_data_stream(), move |mut body| {
+                    let silent = Arc::clone(&silent);
+                    async move {
+                        let piece = body.next().await?.ok()?;
+                        if silent.load(Ordering::SeqCst) {
+                            std::future::pending::<()>().await;
+                        }
+                        Some((Ok(piece), body))
+                    }
+                });
+                Body::stream(Box::pin(pieces))
+            }))
+        })
+    }
+}
+
+/// A write of one object made the shell forget what it had read of another.
+#[tokio::test(start_paused = true)]
+async fn while_watches_are_silent_every_decision_sees_every_earlier_write_r_292() {
+    let world = World::new().await;
+    let silence = Silence::default();
+    let (sees, silent) = (Arc::new(Mutex::new(Vec::new())), silence.clone());
+    let seen = Arc::clone(&sees);
+    let options = options(decisions(move |snapshot| {
+        if snapshot.rollout.status.current_pod_hash.is_empty() {
+            return one_set(snapshot);
+        }
+        let mut plan = Plan::default();
+        plan.wake_by(snapshot.now + jiff::SignedDuration::from_secs(10));
+        if !silent.0.load(Ordering::SeqCst) {
+            return plan;
+        }
+        let (counted, set) = (snapshot.rollout.status.replicas, &snapshot.replica_sets[0]);
+        seen.lock().unwrap().push((counted, set.replicas()));
+        if set.replicas() == counted && counted < 3 {
+            let (name, to) = (set.metadata.name.clone(), counted + 1);
+            let scale = Action::ScaleReplicaSet {
+                name,
+                from: counted,
+                to,
+                annotations: std::collections::BTreeMap::new(),
+            };
+            plan.push("scale", scale);
+        } else if set.replicas() > counted {
+            let patch = json!({"status": {"replicas": counted + 1}});
+            plan.push("count", Action::PatchStatus { patch });
+        }
+        plan
+    }));
+    let layer = tower::layer::layer_fn(|service: ApiService| Intercepted::new(service, silence.clone()));
+    let running = world.start_with(world.sandbox.client_with_layer(CONTROLLER, "default", &layer), options);
+    world.create("web").await;
+    seconds(5).await;
+    silence.0.store(true, Ordering::SeqCst);
+    seconds(60).await;
+    running.stop().await;
+    let mut sees = sees.lock().unwrap().clone();
+    sees.dedup();
+    assert_eq!(sees, [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3)]);
 }
 
 #[tokio::test(start_paused = true)]

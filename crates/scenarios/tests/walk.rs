@@ -77,3 +77,16 @@ fn a_pod_that_was_not_reached_is_still_rid_of_a_role_b14() {
     let story = stories::metadata::metadata_that_is_no_longer_wanted_is_taken_away();
     chosen(&story, |mishap, _| matches!(mishap, Mishap::Answered(_, Fault::ServerError)));
 }
+
+/// A direct read was forgotten with the next write, and what the caches still held of before decided how many pods
+/// could go.
+#[test]
+fn a_controller_whose_caches_are_far_behind_keeps_what_it_read_itself() {
+    for story in [
+        stories::canary::an_abort_restores_the_stable_set_and_stays(),
+        stories::canary::going_back_to_stable_midway_takes_no_steps(),
+        stories::bluegreen::going_back_within_the_delay_switches_at_once(),
+    ] {
+        chosen(&story, |mishap, _| matches!(mishap, Mishap::Behind(_)));
+    }
+}

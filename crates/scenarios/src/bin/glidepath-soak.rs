@@ -11,23 +11,21 @@ use glidepath_scenarios::stories;
 use glidepath_scenarios::story::Story;
 use glidepath_scenarios::walk::{Mishap, Told, mishaps, tell_with, walk};
 
-const USAGE: &str = "Usage: glidepath-soak [--every N] [WORD IN A STORY'S NAME …]
-  --every N  only every N-th mishap of each story";
+const USAGE: &str = "Usage: glidepath-soak [--every N] [--only WORDS] [WORDS IN A STORY'S NAME …]
+  --every N     only every N-th mishap of each story
+  --only WORDS  only mishaps that are told in these words, such as 'events behind'";
 /// Stories that let more time pass than this measure every second of hours: too many writes to kill at each.
 const LONG: Duration = Duration::from_secs(20 * 60);
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let mut every = 1;
-    if let Some(at) = words.iter().position(|word| word == "--every") {
-        let Some(number) = words.get(at + 1).and_then(|word| word.parse().ok()).filter(|number| *number > 0)
-        else {
-            say(USAGE);
-            return ExitCode::from(2);
-        };
-        every = number;
-        words.drain(at..at + 2);
-    }
+    let Ok((every, only)) = take_option(&mut words, "--every").and_then(|every| {
+        let every = every.map_or(Ok(1), |number| number.parse::<usize>().map_err(|_| ()))?;
+        if every == 0 { Err(()) } else { Ok((every, take_option(&mut words, "--only")?.unwrap_or_default())) }
+    }) else {
+        say(USAGE);
+        return ExitCode::from(2);
+    };
     if words.iter().any(|word| word.starts_with('-')) {
         say(USAGE);
         return ExitCode::from(2);
@@ -42,7 +40,7 @@ fn main() -> ExitCode {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (count, wrong) = soak(story, every);
+                    let (count, wrong) = soak(story, every, &only);
                     runs.fetch_add(count, Ordering::Relaxed);
                     failed.lock().unwrap_or_else(PoisonError::into_inner).extend(wrong);
                 }
@@ -55,8 +53,19 @@ fn main() -> ExitCode {
     if failed.is_empty() && runs > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Takes an option and its value out of the arguments.
+fn take_option(words: &mut Vec<String>, name: &str) -> Result<Option<String>, ()> {
+    let Some(at) = words.iter().position(|word| word == name) else { return Ok(None) };
+    if at + 1 == words.len() {
+        return Err(());
+    }
+    let value = words.remove(at + 1);
+    words.remove(at);
+    Ok(Some(value))
+}
+
 /// Walks one story; the number of runs, and what went wrong.
-fn soak(story: &Story, every: usize) -> (usize, Vec<String>) {
+fn soak(story: &Story, every: usize, only: &str) -> (usize, Vec<String>) {
     let calm = match guarded(|| tell_with(story, Mishap::None)) {
         Ok(calm) => calm,
         Err(error) => {
@@ -66,7 +75,8 @@ fn soak(story: &Story, every: usize) -> (usize, Vec<String>) {
     };
     let mut wrong: Vec<String> =
         calm.broken.iter().map(|broken| format!("\"{}\", no mishap: {broken}", story.name)).collect();
-    let chosen: Vec<Mishap> = mishaps(&calm).into_iter().step_by(every).collect();
+    let told_as = |mishap: &Mishap| mishap.to_string().contains(only);
+    let chosen: Vec<Mishap> = mishaps(&calm).into_iter().filter(told_as).step_by(every).collect();
     for mishap in &chosen {
         if let Err(error) = guarded(|| walk(story, &calm, *mishap)) {
             say(&format!("FAIL  {error}"));

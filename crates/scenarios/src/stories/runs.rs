@@ -62,7 +62,8 @@ pub fn an_abort_takes_a_running_job_away() -> Story {
                 "status": "Running",
             }}}}),
         ))
-        .pass(5)
+        // A Job that could not be made is tried again after ten seconds.
+        .pass(15)
         .plugin("abort web")
         .until(degraded("web", "RolloutAborted: Rollout aborted update to revision 2"))
         .finally(Expectation::None("Job"))
