@@ -34,9 +34,11 @@ pub enum Awaited {
 struct Store {
     objects: BTreeMap<ObjectKey, Stored>,
     owned: HashMap<Arc<str>, BTreeSet<ObjectKey>>,
-    /// Versions at which objects were last seen to vanish, while somebody waits for the kind.
+    /// Who waits for a state of an object.
     waiters: Vec<(ObjectKey, Awaited, oneshot::Sender<()>)>,
     synced: bool,
+    /// How far the watch has come: an object that is not here and was written before that is gone.
+    seen: Version,
     bytes: usize,
 }
 
@@ -103,6 +105,12 @@ impl Caches {
     /// Marks the kind as listed completely.
     pub(crate) fn set_synced(&self, kind: Kind) {
         self.store(kind).synced = true;
+    }
+
+    /// Notes how far the list or the watch of a kind has come.
+    pub(crate) fn set_seen(&self, kind: Kind, version: &str) {
+        // A version that is no number says nothing about other objects.
+        self.store(kind).seen = Version(version.parse().unwrap_or_default());
     }
 
     /// Takes in an object as it is now. `None` when nothing is new about it.
@@ -193,9 +201,9 @@ impl Store {
 
     fn includes(&self, key: &ObjectKey, awaited: &Awaited) -> bool {
         match (self.objects.get(key), awaited) {
-            // A create that has not shown up yet and an object that vanished meanwhile look alike; the
-            // bound on the wait tells them apart, by a direct read.
-            (None, Awaited::Reached(_)) => false,
+            // A create that has not shown up yet and an object that vanished meanwhile are told apart by how far the
+            // watch has come; versions of one kind can be compared.
+            (None, Awaited::Reached(version)) => self.seen.reaches(*version),
             (Some(stored), Awaited::Reached(version)) => stored.version.reaches(*version),
             (None, Awaited::Gone(_)) => true,
             (Some(stored), Awaited::Gone(uid)) => {
@@ -305,6 +313,21 @@ mod tests {
         put(&caches, "a", "3", "x");
         wait.await.unwrap();
         assert!(caches.wait_for(Kind::ReplicaSet, &key, awaited).is_none());
+    }
+
+    #[test]
+    fn an_object_that_is_not_there_is_gone_once_the_watch_is_past_the_write_and_was_not_heard_of_before() {
+        let caches = Caches::default();
+        put(&caches, "a", "1", "x");
+        caches.set_seen(Kind::ReplicaSet, "1");
+        let includes = |version| {
+            caches.includes(Kind::ReplicaSet, &ObjectKey::new("n", "b"), &Awaited::Reached(Version(version)))
+        };
+        assert!(!includes(2));
+        caches.set_seen(Kind::ReplicaSet, "3");
+        assert!(includes(2) && includes(3) && !includes(4));
+        caches.set_seen(Kind::ReplicaSet, "no number");
+        assert!(!includes(2));
     }
 
     #[tokio::test]

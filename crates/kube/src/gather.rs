@@ -26,7 +26,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::apply::Write;
-use crate::cache::Caches;
+use crate::cache::{Awaited, Caches};
 use crate::measure::Measurer;
 use crate::object::{ObjectKey, Stored};
 use crate::references;
@@ -106,14 +106,14 @@ pub(crate) struct View<'a> {
 
 impl View<'_> {
     fn get(&self, kind: Kind, key: &ObjectKey) -> Option<Stored> {
-        let cached = self.caches.get(kind, key);
         match self.overlay.get(&(kind, key.clone())) {
-            Some(Direct::Found(direct)) => match cached {
-                Some(cached) if cached.version.reaches(direct.version) => Some(cached),
-                _ => Some(direct.clone()),
-            },
-            Some(Direct::Gone(uid)) => cached.filter(|cached| cached.uid != *uid),
-            None => cached,
+            Some(Direct::Found(direct))
+                if !self.caches.includes(kind, key, &Awaited::Reached(direct.version)) =>
+            {
+                Some(direct.clone())
+            }
+            Some(Direct::Gone(uid)) => self.caches.get(kind, key).filter(|cached| cached.uid != *uid),
+            _ => self.caches.get(kind, key),
         }
     }
 

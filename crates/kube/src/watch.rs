@@ -112,6 +112,7 @@ impl Follower {
     /// One list and the watches that follow from it, until a version expires.
     async fn follow(&mut self) -> Result<(), RequestError> {
         let mut version = self.list().await?;
+        self.caches.set_seen(self.what.kind, &version);
         if self.complained.take().is_some() {
             tracing::info!(resource = self.what.kind.plural(), "the API server answers again");
         }
@@ -281,6 +282,8 @@ impl Follower {
                 message: text("message"),
             });
         }
+        // The first events of a streamed list come in any order; only what follows says how far the watch has come.
+        let is_ordered = listed.is_none();
         let metadata = document.get("metadata");
         if let Some(seen) = metadata.and_then(|metadata| metadata.get("resourceVersion")?.as_str()) {
             seen.clone_into(version);
@@ -305,6 +308,9 @@ impl Follower {
                 }
             }
             _ => {}
+        }
+        if is_ordered {
+            self.caches.set_seen(self.what.kind, version);
         }
         Ok(None)
     }

@@ -90,3 +90,10 @@ fn a_controller_whose_caches_are_far_behind_keeps_what_it_read_itself() {
         chosen(&story, |mishap, _| matches!(mishap, Mishap::Behind(_)));
     }
 }
+
+/// What had been read directly outlived the object: it was taken for one that the watch had not reached yet.
+#[test]
+fn an_object_deleted_while_its_last_write_was_on_the_way_is_made_again_t411() {
+    let story = stories::traffic::a_canary_ingress_follows_the_weights();
+    chosen(&story, |mishap, _| matches!(mishap, Mishap::EventLate(25..=40)));
+}
