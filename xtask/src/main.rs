@@ -24,7 +24,8 @@ Commands:
   bench --real [--controller-cmd 'CMD …'] [ARGS]
                   the same on a real control plane, for our controller or another one
   soak [ARGS]     every story again with each possible mishap of the controller, and 100,000 random releases;
-                  with words only the stories whose names contain one of them; --every N: every N-th mishap
+                  with words only the stories whose names contain one of them; --every N: every N-th mishap,
+                  --only WORDS: mishaps told in these words
   fuzz [SECONDS]  throw mutated input at every parser, 60 seconds each unless said otherwise
 ";
 
