@@ -295,8 +295,8 @@ impl Applier<'_> {
     async fn patch_pod(&self, name: &str, patch: &Value) -> Result<(), Halt> {
         let path = format!("{}/{name}", collection("", "v1", "pods", &self.key.namespace));
         match self.server.merge(&path, patch).await {
-            // 404: it is gone; 409: it is another pod of that name.
-            Ok(_) | Err(RequestError::Refused { code: 404 | 409, .. }) => Ok(()),
+            Ok(_) | Err(RequestError::Refused { code: 404, .. }) => Ok(()),
+            // A conflict may mean another pod of that name or nothing at all: the next look at the pods tells.
             Err(error) => Err(error.into()),
         }
     }
