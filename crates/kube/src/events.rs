@@ -207,7 +207,7 @@ fn tell(admitted: &Admitted, error: &RequestError) -> bool {
     let Admitted { subject, event, .. } = admitted;
     tracing::warn!(error = %error, namespace = subject.namespace, name = subject.name,
         event_reason = event.reason, "could not write an Event");
-    !matches!(error, RequestError::NotLeading) && (error.code() == 0 || error.code() >= 429)
+    error.may_pass()
 }
 
 impl Memory {

@@ -65,9 +65,9 @@ pub enum GatherError {
 }
 
 impl GatherError {
-    /// Whether asking again cannot help: the server answered, and said no.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Unread { source: RequestError::Refused { code: 400..=428 | 430..=499, .. }, .. })
+    /// Whether another try may help; see [`RequestError::may_pass`].
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unread { source, .. } if source.may_pass())
     }
 }
 

@@ -71,6 +71,11 @@ impl RequestError {
         }
     }
 
+    /// Whether another try may help: there was no answer, or the server was busy or stumbled.
+    pub(crate) fn may_pass(&self) -> bool {
+        !matches!(self, Self::NotLeading) && (self.code() == 0 || self.code() >= 429)
+    }
+
     /// Machine-readable reason of the answer; may be empty.
     #[must_use]
     pub fn reason(&self) -> &str {

@@ -351,7 +351,7 @@ impl Shell {
                 (Err(error), awaited) => {
                     tracing::warn!(kind = kind.name(), object = %key, error = %error, "cannot see a write");
                     // What may not be read directly shows in the cache or nowhere.
-                    if !error.is_refusal() {
+                    if error.may_pass() {
                         memory.unseen.push(Write { kind, key, awaited });
                     }
                     continue;

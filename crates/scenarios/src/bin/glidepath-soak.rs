@@ -19,17 +19,13 @@ const LONG: Duration = Duration::from_secs(20 * 60);
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let Ok((every, only)) = take_option(&mut words, "--every").and_then(|every| {
-        let every = every.map_or(Ok(1), |number| number.parse::<usize>().map_err(|_| ()))?;
-        if every == 0 { Err(()) } else { Ok((every, take_option(&mut words, "--only")?.unwrap_or_default())) }
-    }) else {
+    let options = (take_option(&mut words, "--every", "1"), take_option(&mut words, "--only", ""));
+    let every = options.0.and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+    let (Some(every), Some(only), false) = (every, options.1, words.iter().any(|word| word.starts_with('-')))
+    else {
         say(USAGE);
         return ExitCode::from(2);
     };
-    if words.iter().any(|word| word.starts_with('-')) {
-        say(USAGE);
-        return ExitCode::from(2);
-    }
     let mut stories = stories::all();
     stories.retain(|story| words.is_empty() || words.iter().any(|word| story.name.contains(word.as_str())));
     stories.retain(|story| story.lasts() <= LONG);
@@ -53,15 +49,10 @@ fn main() -> ExitCode {
     if failed.is_empty() && runs > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Takes an option and its value out of the arguments.
-fn take_option(words: &mut Vec<String>, name: &str) -> Result<Option<String>, ()> {
-    let Some(at) = words.iter().position(|word| word == name) else { return Ok(None) };
-    if at + 1 == words.len() {
-        return Err(());
-    }
-    let value = words.remove(at + 1);
-    words.remove(at);
-    Ok(Some(value))
+/// Takes an option and its value out of the arguments; `None` when the value is missing.
+fn take_option(words: &mut Vec<String>, name: &str, default: &str) -> Option<String> {
+    let Some(at) = words.iter().position(|word| word == name) else { return Some(default.to_owned()) };
+    words.drain(at..words.len().min(at + 2)).nth(1)
 }
 
 /// Walks one story; the number of runs, and what went wrong.
